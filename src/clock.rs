@@ -101,6 +101,7 @@ impl From<Timestamp> for SystemTime {
 // === impl SystemClock ===
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is where the wall clock is read")]
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }
