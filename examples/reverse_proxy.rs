@@ -1,0 +1,125 @@
+//! A caching reverse proxy: hyper's client is the inner service, the cache lies over it, hyper's server drives both.
+//!
+//! ```text
+//! cargo run --example reverse_proxy -- --listen 127.0.0.1:8020 --origin http://127.0.0.1:8000 --profile default
+//! curl -i 127.0.0.1:8020/        # `Cache-Status` tells what was kept, and why the rest was not
+//! ```
+//!
+//! An origin that cannot be reached is an error to the cache, which may answer it with what it has; if it has nothing,
+//! the client gets a 502. The profile `conformance` is for the public HTTP cache tests.
+
+use std::{env, error::Error};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, Version, header};
+use http_body_util::{BodyExt, Either, Empty, combinators::UnsyncBoxBody};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{self, Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+
+use bartizan::{CacheLayer, EarlyRefresh, Jitter, Memory, Rules};
+
+/// The cache makes requests of its own, so the body's type is one that can also be empty.
+type RequestBody = UnsyncBoxBody<Bytes, hyper::Error>;
+type Origin = Client<HttpConnector, RequestBody>;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (listen, origin, rules) = options()?;
+    // A new connection for each request: what an origin sends too much of must not reach the next client.
+    let client: Origin = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+    let service = ServiceBuilder::new()
+        .map_result(or_bad_gateway)
+        .map_request(|request: Request<Incoming>| request.map(BodyExt::boxed_unsync))
+        .layer(CacheLayer::new(Memory::with_capacity(256 << 20)).rules(rules))
+        .service_fn(move |request| forward(client.clone(), origin.clone(), request));
+
+    let listener = TcpListener::bind(listen).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let service = TowerToHyperService::new(service.clone());
+        tokio::spawn(async move {
+            let server = auto::Builder::new(TokioExecutor::new()).http1_only();
+            if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
+                eprintln!("connection: {error}");
+            }
+        });
+    }
+}
+
+/// Sends the request on, with the fields that belong to one connection removed on both ways.
+async fn forward(
+    client: Origin,
+    origin: Uri,
+    mut request: Request<RequestBody>,
+) -> Result<Response<Incoming>, legacy::Error> {
+    let mut target = origin.into_parts();
+    target.path_and_query = request.uri().path_and_query().cloned();
+    *request.uri_mut() = Uri::from_parts(target).expect("scheme and authority were parsed, and a path stands alone");
+    *request.version_mut() = Version::HTTP_11;
+    remove_hop_by_hop(request.headers_mut());
+    let mut response = client.request(request).await?;
+    remove_hop_by_hop(response.headers_mut());
+    Ok(response)
+}
+
+/// RFC 9110, 7.6.1.
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    let listed: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+    for name in ["connection", "keep-alive", "proxy-connection", "te", "transfer-encoding", "upgrade"] {
+        headers.remove(name);
+    }
+}
+
+/// Stands outside the cache, so that the cache sees the error.
+fn or_bad_gateway<B>(
+    result: Result<Response<B>, legacy::Error>,
+) -> Result<Response<Either<B, Empty<Bytes>>>, legacy::Error> {
+    Ok(result.map_or_else(
+        |error| {
+            eprintln!("origin: {error}");
+            let mut response = Response::new(Either::Right(Empty::new()));
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            response
+        },
+        |response| response.map(Either::Left),
+    ))
+}
+
+/// Where to listen, where the origin is, and what may be kept.
+fn options() -> Result<(String, Uri, Rules), Box<dyn Error>> {
+    let (mut listen, mut origin) = ("127.0.0.1:8020".to_owned(), Uri::from_static("http://127.0.0.1:8000"));
+    // The same numbers in each run: nothing is drawn by lot.
+    let mut rules = Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER);
+    let mut args = env::args().skip(1);
+    while let Some(option) = args.next() {
+        let value = args.next().ok_or_else(|| format!("{option} wants a value"))?;
+        match (option.as_str(), value.as_str()) {
+            ("--listen", _) => listen = value,
+            ("--origin", _) => origin = value.parse()?,
+            ("--profile", "default") => {}
+            ("--profile", "conformance") => {}
+            _ => return Err(format!("unknown: {option} {value}").into()),
+        }
+    }
+    if origin.scheme().is_none() {
+        return Err(format!("--origin {origin} has no scheme; http://HOST:PORT would do").into());
+    }
+    Ok((listen, origin, rules))
+}
