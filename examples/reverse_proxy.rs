@@ -23,7 +23,10 @@ use hyper_util::{
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
-use bartizan::{CacheLayer, EarlyRefresh, Jitter, Memory, Rules};
+use bartizan::{
+    CacheLayer, Memory, Rules,
+    expiry::{EarlyRefresh, Jitter},
+};
 
 /// The cache makes requests of its own, so the body's type is one that can also be empty.
 type RequestBody = UnsyncBoxBody<Bytes, hyper::Error>;
@@ -106,15 +109,14 @@ fn or_bad_gateway<B>(
 fn options() -> Result<(String, Uri, Rules), Box<dyn Error>> {
     let (mut listen, mut origin) = ("127.0.0.1:8020".to_owned(), Uri::from_static("http://127.0.0.1:8000"));
     // The same numbers in each run: nothing is drawn by lot.
-    let mut rules = Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER);
+    let rules = Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER);
     let mut args = env::args().skip(1);
     while let Some(option) = args.next() {
         let value = args.next().ok_or_else(|| format!("{option} wants a value"))?;
         match (option.as_str(), value.as_str()) {
             ("--listen", _) => listen = value,
             ("--origin", _) => origin = value.parse()?,
-            ("--profile", "default") => {}
-            ("--profile", "conformance") => {}
+            ("--profile", "default" | "conformance") => {} // the same, as long as every rule of the suite is a default
             _ => return Err(format!("unknown: {option} {value}").into()),
         }
     }
