@@ -12,7 +12,7 @@ use std::{env, error::Error};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, Version, header};
-use http_body_util::{BodyExt, Either, Empty, combinators::UnsyncBoxBody};
+use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, Client, connect::HttpConnector},
@@ -28,9 +28,7 @@ use bartizan::{
     expiry::{EarlyRefresh, Jitter},
 };
 
-/// The cache makes requests of its own, so the body's type is one that can also be empty.
-type RequestBody = UnsyncBoxBody<Bytes, hyper::Error>;
-type Origin = Client<HttpConnector, RequestBody>;
+type Origin = Client<HttpConnector, Incoming>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -39,7 +37,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client: Origin = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
     let service = ServiceBuilder::new()
         .map_result(or_bad_gateway)
-        .map_request(|request: Request<Incoming>| request.map(BodyExt::boxed_unsync))
         .layer(CacheLayer::new(Memory::with_capacity(256 << 20)).rules(rules))
         .service_fn(move |request| forward(client.clone(), origin.clone(), request));
 
@@ -61,7 +58,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn forward(
     client: Origin,
     origin: Uri,
-    mut request: Request<RequestBody>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Incoming>, legacy::Error> {
     let mut target = origin.into_parts();
     target.path_and_query = request.uri().path_and_query().cloned();
