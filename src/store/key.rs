@@ -1,0 +1,192 @@
+//! What values are kept under.
+
+use std::hash::{Hash, Hasher};
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// Names a resource: the target URI and nothing else.
+///
+/// Removing it removes every variant. It is a keyed 128-bit hash, made by [`Seed::hasher`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Primary(pub(crate) u128);
+
+/// Names one variant of a resource.
+///
+/// What selects between variants (headers, cookies, a principal) is hashed into the second half; zero is the resource
+/// itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    primary: Primary,
+    variant: u128,
+}
+
+/// The secret under which a store's keys are hashed.
+///
+/// It is what makes 128 bits enough: without it, nobody can choose two requests that share a key. A store for one
+/// process draws its own; stores that share their entries share the seed.
+#[derive(Clone, Copy)]
+pub struct Seed([u8; 16]);
+
+/// Hashes a sequence of fields into half a key.
+///
+/// Each field goes in with its length, so that two different sequences are two different inputs.
+#[derive(Clone, Debug)]
+pub struct KeyHasher(SipHasher13);
+
+// === impl Primary ===
+
+impl From<u128> for Primary {
+    fn from(hash: u128) -> Self {
+        Self(hash)
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    /// The resource itself, or the variant of it that is selected by nothing.
+    pub const fn new(primary: Primary) -> Self {
+        Self { primary, variant: 0 }
+    }
+
+    /// The variant of the same resource with this hash.
+    #[must_use]
+    pub const fn with_variant(self, variant: u128) -> Self {
+        Self { variant, ..self }
+    }
+
+    /// The resource.
+    pub const fn primary(&self) -> Primary {
+        self.primary
+    }
+
+    /// The hash of what selects the variant.
+    pub const fn variant(&self) -> u128 {
+        self.variant
+    }
+}
+
+/// Both halves are uniform already, so one word of them is hash enough.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64((self.primary.0 as u64) ^ (self.variant as u64));
+    }
+}
+
+// === impl Seed ===
+
+impl Seed {
+    /// A seed from the operating system's randomness.
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+
+    /// A given seed, for stores that share their entries.
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Starts a hash.
+    pub fn hasher(&self) -> KeyHasher {
+        KeyHasher(SipHasher13::new_with_key(&self.0))
+    }
+}
+
+/// Shows nothing of the secret.
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed(..)")
+    }
+}
+
+// === impl KeyHasher ===
+
+impl KeyHasher {
+    /// Adds a field that may have any content.
+    #[inline]
+    pub fn field(&mut self, bytes: &[u8]) {
+        self.0.write(&(bytes.len() as u32).to_le_bytes());
+        self.0.write(bytes);
+    }
+
+    /// Adds a field of a fixed width.
+    #[inline]
+    pub fn number(&mut self, number: u128) {
+        self.0.write(&number.to_le_bytes());
+    }
+
+    /// Half a key.
+    #[inline]
+    pub fn finish(&self) -> u128 {
+        self.0.finish128().as_u128()
+    }
+}
+
+/// The hasher of maps whose keys are hashes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Prehashed;
+
+#[derive(Debug, Default)]
+pub(crate) struct PrehashedWord(u64);
+
+impl std::hash::BuildHasher for Prehashed {
+    type Hasher = PrehashedWord;
+
+    #[inline]
+    fn build_hasher(&self) -> PrehashedWord {
+        PrehashedWord::default()
+    }
+}
+
+impl Hasher for PrehashedWord {
+    #[inline]
+    fn write_u64(&mut self, word: u64) {
+        self.0 = word;
+    }
+
+    #[inline]
+    fn write_u128(&mut self, word: u128) {
+        self.0 = word as u64;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("keys are hashed as whole words");
+    }
+
+    #[inline]
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn hash(seed: Seed, fields: &[Vec<u8>]) -> u128 {
+        let mut hasher = seed.hasher();
+        fields.iter().for_each(|field| hasher.field(field));
+        hasher.finish()
+    }
+
+    proptest! {
+        #[test]
+        fn different_fields_are_different_hashes(a: Vec<Vec<u8>>, b: Vec<Vec<u8>>) {
+            let seed = Seed::from_bytes([7; 16]);
+            prop_assert_eq!(a == b, hash(seed, &a) == hash(seed, &b));
+        }
+    }
+
+    #[test]
+    fn another_seed_is_another_hash() {
+        let fields = [b"a".to_vec()];
+        assert_ne!(hash(Seed::random(), &fields), hash(Seed::random(), &fields));
+    }
+
+    #[test]
+    fn a_seed_does_not_show_itself() {
+        assert_eq!(format!("{:?}", Seed::from_bytes(*b"0123456789abcdef")), "Seed(..)");
+    }
+}

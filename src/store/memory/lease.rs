@@ -1,0 +1,183 @@
+//! The right to fill one key, and every way in which it ends.
+
+use std::{collections::VecDeque, fmt, sync::Arc};
+
+use super::{
+    flight::{Flight, Waiter},
+    seal::Seal,
+    store::{Memory, Slot},
+};
+use crate::{
+    clock::Timestamp,
+    error::Error,
+    store::{
+        contract::{Ending, Filled, Lease, Value, Woken},
+        kept::{Kept, Tags, Version},
+        key::Key,
+    },
+};
+
+/// The right to fill one key of a [`Memory`].
+pub struct MemoryLease<V> {
+    store: Memory<V>,
+    key: Key,
+    sequence: u64,
+    /// Taken by whatever ends the lease; still there when it is dropped.
+    flight: Option<Arc<Flight<V>>>,
+}
+
+/// After so many holders in a row vanished, those who wait are no longer made to wait for the next.
+const MOST_VANISHED: u8 = 3;
+
+// === impl MemoryLease ===
+
+impl<V> MemoryLease<V> {
+    pub(super) fn new(store: Memory<V>, key: Key, sequence: u64, flight: Arc<Flight<V>>) -> Self {
+        Self { store, key, sequence, flight: Some(flight) }
+    }
+
+    /// The seals of a value of this lease, and the latest removal of any of them.
+    fn seals(&self, tags: &Tags, resource: Option<Seal>) -> (Option<Arc<[Seal]>>, u64) {
+        if tags.is_empty() && resource.is_none() {
+            return (None, 0);
+        }
+        let mut table = self.store.tags().lock();
+        let seals: Arc<[Seal]> = tags.iter().map(|tag| table.of(tag.clone())).chain(resource).collect();
+        drop(table);
+        let removed = seals.iter().map(Seal::broken_at).max().unwrap_or(0);
+        (Some(seals), removed)
+    }
+
+    /// Detaches the flight. Those who waited in it are returned, with whether the lease held until now.
+    fn land(&mut self) -> (bool, u8, VecDeque<Waiter<V>>) {
+        let Some(flight) = self.flight.take() else { return (false, 0, VecDeque::new()) };
+        let mut desk = self.store.desk(self.key.primary()).lock();
+        let held = desk.detach(&self.key, &flight);
+        (held, flight.vanished, flight.empty())
+    }
+}
+
+impl<V: Value> MemoryLease<V> {
+    fn fill_now(mut self, value: V, keep_until: Timestamp, tags: Tags) -> Filled {
+        let weight = value.weight() + size_of::<V>() + tags.weight();
+        let kept = Kept::new(value, Version::new(self.sequence), keep_until, tags);
+        let flight = self.flight.take().expect("a lease that was not ended has its flight");
+        // Dropped after the lock: values are not dropped under it.
+        let mut evicted = Vec::new();
+
+        let mut desk = self.store.desk(self.key.primary()).lock();
+        let held = desk.detach(&self.key, &flight);
+        let vanished = flight.vanished;
+        let waiters = flight.empty();
+        let resource = (self.key.variant() != 0).then(|| desk.resources.of(self.key.primary()));
+        let (seals, removed) = self.seals(kept.tags(), resource);
+        let stored = held && removed <= self.sequence;
+        if stored {
+            self.store.insert(self.key, Slot::new(kept.clone(), self.sequence, seals, weight), &mut evicted);
+        }
+        drop(desk);
+
+        // Who came before the removal may have what was read before it; who came after may not.
+        let (before, after) =
+            waiters.into_iter().partition(|waiter: &Waiter<V>| removed <= self.sequence || waiter.since < removed);
+        tell_all(before, || Woken::Found(kept.clone()));
+        self.store.requeue(self.key, after, vanished.saturating_add(1));
+        if stored { Filled::Stored } else { Filled::Superseded }
+    }
+
+    fn narrow_now(mut self, variant: u128, sign: V, keep_until: Timestamp) -> Option<Self> {
+        let weight = sign.weight() + size_of::<V>();
+        let kept = Kept::new(sign, Version::new(self.sequence), keep_until, Tags::default());
+        let flight = self.flight.take().expect("a lease that was not ended has its flight");
+        let narrowed = Key::new(self.key.primary()).with_variant(variant);
+        let mut evicted = Vec::new();
+
+        let mut desk = self.store.desk(self.key.primary()).lock();
+        let held = desk.detach(&self.key, &flight);
+        let waiters = flight.empty();
+        let goes_on = held && desk.flight(&narrowed).is_none();
+        if held {
+            let seals = (self.key.variant() != 0).then(|| desk.resources.of(self.key.primary()));
+            let seals = seals.map(|seal| Arc::from([seal]));
+            self.store.insert(self.key, Slot::new(kept.clone(), self.sequence, seals, weight), &mut evicted);
+        }
+        if goes_on {
+            desk.attach(&narrowed, Arc::clone(&flight));
+        }
+        drop(desk);
+
+        tell_all(waiters, || Woken::Found(kept.clone()));
+        if goes_on {
+            self.key = narrowed;
+            self.flight = Some(flight);
+        }
+        goes_on.then_some(self)
+    }
+}
+
+impl<V: Value> Lease<V> for MemoryLease<V> {
+    async fn fill(self, value: V, keep_until: Timestamp, tags: Tags) -> Result<Filled, Error> {
+        Ok(self.fill_now(value, keep_until, tags))
+    }
+
+    async fn narrow(self, variant: u128, sign: V, keep_until: Timestamp) -> Result<Option<Self>, Error> {
+        Ok(self.narrow_now(variant, sign, keep_until))
+    }
+
+    async fn disband(mut self, ending: Ending) {
+        let (_, _, waiters) = self.land();
+        tell_all(waiters, || Woken::Alone(ending));
+    }
+}
+
+/// The holder vanished: one of those who wait goes on.
+impl<V> Drop for MemoryLease<V> {
+    fn drop(&mut self) {
+        let (_, vanished, waiters) = self.land();
+        self.store.requeue(self.key, waiters, vanished.saturating_add(1));
+    }
+}
+
+impl<V> fmt::Debug for MemoryLease<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryLease").field("key", &self.key).field("sequence", &self.sequence).finish_non_exhaustive()
+    }
+}
+
+impl<V> Memory<V> {
+    /// Those whose flight ended without a value for them queue up again: the first who is still there leads, the others
+    /// follow it; or all join whoever leads by now.
+    fn requeue(&self, key: Key, mut waiters: VecDeque<Waiter<V>>, vanished: u8) {
+        if vanished >= MOST_VANISHED {
+            return tell_all(waiters, || Woken::Alone(Ending::Failed));
+        }
+        // A loop and not the drop of a lease that nobody took, which would recurse once for each waiter that is gone.
+        loop {
+            waiters.retain(|waiter| !waiter.tell.is_closed());
+            let Some(first) = waiters.pop_front() else { return };
+
+            let mut desk = self.desk(key.primary()).lock();
+            if let Some(flight) = desk.flight(&key) {
+                waiters.push_front(first);
+                return flight.join_all(waiters);
+            }
+            let flight = Flight::new(vanished);
+            flight.join_all(std::mem::take(&mut waiters));
+            let lease = MemoryLease::new(self.clone(), key, self.next(), Arc::clone(&flight));
+            desk.attach(&key, flight);
+            drop(desk);
+
+            match first.tell.send(Woken::Won(lease)) {
+                Err(Woken::Won(mut lease)) => waiters = lease.land().2,
+                Ok(()) | Err(_) => return,
+            }
+        }
+    }
+}
+
+fn tell_all<V>(waiters: VecDeque<Waiter<V>>, mut word: impl FnMut() -> Woken<V, MemoryLease<V>>) {
+    for waiter in waiters {
+        // Whoever gave up waiting is not there to be told.
+        let _ = waiter.tell.send(word());
+    }
+}

@@ -1,0 +1,13 @@
+//! Stores: the contract, the store of one process, and what makes any store one type.
+
+mod contract;
+mod erased;
+pub(crate) mod fetch;
+mod kept;
+mod key;
+pub mod memory;
+
+pub use contract::{Ending, Filled, Lease, Leased, Store, Usage, Value, Wait, Woken};
+pub use erased::{BoxLease, BoxStore};
+pub use kept::{Kept, Tag, Tags, Version};
+pub use key::{Key, KeyHasher, Primary, Seed};
