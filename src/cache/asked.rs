@@ -1,0 +1,151 @@
+//! What a request asks for, as far as the cache is concerned. Read in one pass, since every hit pays for it.
+
+use http::{HeaderMap, HeaderValue, header, request::Parts};
+
+use super::rules::Settings;
+
+/// The fields of a request that the cache looks at, if they are there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked(u16);
+
+const RANGE: u16 = 1;
+const CONDITION: u16 = 1 << 1;
+const PRECONDITION: u16 = 1 << 2;
+const AUTHORIZATION: u16 = 1 << 3;
+const COOKIE: u16 = 1 << 4;
+const CONTROL: u16 = 1 << 5;
+const UPGRADE: u16 = 1 << 6;
+
+// === impl Asked ===
+
+impl Asked {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut facts = 0;
+        for name in headers.keys() {
+            // By the text and not by a chain of comparisons: the compiler makes a switch on length and words of it.
+            facts |= match name.as_str() {
+                "range" => RANGE,
+                "if-none-match" | "if-modified-since" => CONDITION,
+                "if-match" | "if-unmodified-since" => PRECONDITION,
+                "authorization" => AUTHORIZATION,
+                "cookie" => COOKIE,
+                "cache-control" | "pragma" => CONTROL,
+                "upgrade" => UPGRADE,
+                _ => 0,
+            };
+        }
+        Self(facts)
+    }
+
+    /// `Range`.
+    pub(crate) fn range(self) -> bool {
+        self.0 & RANGE != 0
+    }
+
+    /// `If-None-Match` or `If-Modified-Since`.
+    pub(crate) fn condition(self) -> bool {
+        self.0 & CONDITION != 0
+    }
+
+    /// `If-Match` or `If-Unmodified-Since`, which only the origin can evaluate (RFC 9111, 4.3.2).
+    pub(crate) fn precondition(self) -> bool {
+        self.0 & PRECONDITION != 0
+    }
+
+    /// `Authorization`.
+    pub(crate) fn authorization(self) -> bool {
+        self.0 & AUTHORIZATION != 0
+    }
+
+    /// `Cache-Control` or `Pragma`.
+    pub(crate) fn control(self) -> bool {
+        self.0 & CONTROL != 0
+    }
+
+    /// `Upgrade`.
+    pub(crate) fn upgrade(self) -> bool {
+        self.0 & UPGRADE != 0
+    }
+
+    /// Whether there is a cookie that the rules do not know: what the handler makes of it may be for one user alone.
+    pub(crate) fn personal_cookie(self, headers: &HeaderMap, settings: &Settings) -> bool {
+        self.0 & COOKIE != 0 && cookies(headers).any(|(name, _)| !settings.knows_cookie(name))
+    }
+}
+
+/// The name and value of each cookie, in the order sent.
+pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let pairs =
+        headers.get_all(header::COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
+    pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()).map(|pair| {
+        let end = pair.iter().position(|&byte| byte == b'=');
+        end.map_or((pair, &b""[..]), |end| (pair[..end].trim_ascii(), pair[end + 1..].trim_ascii()))
+    })
+}
+
+/// Takes the cookies away that have no influence on the response, so that they cannot have any.
+pub(crate) fn strip_ignored_cookies(parts: &mut Parts, settings: &Settings) {
+    let ignored = |name: &[u8]| settings.ignored_cookies.iter().any(|cookie| cookie.as_bytes() == name);
+    if settings.ignored_cookies.is_empty() || !cookies(&parts.headers).any(|(name, _)| ignored(name)) {
+        return;
+    }
+    let mut left = Vec::new();
+    for (name, value) in cookies(&parts.headers).filter(|(name, _)| !ignored(name)) {
+        if !left.is_empty() {
+            left.extend_from_slice(b"; ");
+        }
+        left.extend_from_slice(name);
+        left.push(b'=');
+        left.extend_from_slice(value);
+    }
+    match HeaderValue::from_bytes(&left) {
+        Ok(left) if !left.is_empty() => drop(parts.headers.insert(header::COOKIE, left)),
+        _ => drop(parts.headers.remove(header::COOKIE)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cache::rules::Rules;
+
+    fn parts(cookie: &[&str]) -> Parts {
+        let mut parts = http::Request::new(()).into_parts().0;
+        for line in cookie {
+            parts.headers.append(header::COOKIE, line.parse().unwrap());
+        }
+        parts
+    }
+
+    #[test]
+    fn an_unnamed_cookie_is_personal() {
+        let rules = Rules::new().add_key_cookie("lang").ignore_cookie("_ga");
+        for (lines, personal) in [
+            (&[][..], false),
+            (&["lang=en; _ga=1"], false),
+            (&["lang=en", "sid=1"], true),
+            (&["lang=en; Lang=en"], true),
+            (&["; ;"], false),
+            (&["sid"], true),
+            (&["lang =en"], false),
+        ] {
+            let parts = parts(lines);
+            let asked = Asked::of(&parts.headers);
+            assert_eq!(asked.personal_cookie(&parts.headers, rules.settings()), personal, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn ignored_cookies_do_not_reach_the_handler() {
+        let rules = Rules::new().ignore_cookie("_ga");
+        for (lines, left) in [
+            (&["_ga=1; lang=en", "a=b=c; _ga=2"][..], Some("lang=en; a=b=c")),
+            (&["_ga=1"], None),
+            (&["lang=en"], Some("lang=en")),
+        ] {
+            let mut parts = parts(lines);
+            strip_ignored_cookies(&mut parts, rules.settings());
+            assert_eq!(parts.headers.get(header::COOKIE).map(|line| line.to_str().unwrap()), left, "{lines:?}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One request's way to the origin: with a lease, for everyone; without, for itself.
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    asked::Asked,
+    body::CacheBody,
+    fill::Private,
+    key::Audience,
+    layer::Shared,
+    look::{Found, Look, relabel},
+    policy::conditional::{self, Validators},
+    rules::Rules,
+    sent::Sent,
+    service::Miss,
+    status::{Cause, Fate},
+    stored::{Kind, Stored},
+};
+use crate::{
+    observe::event,
+    private::PrivateMark,
+    store::{
+        Ending, Kept, Key, Lease, Store,
+        fetch::{Alone, Arrival, Caller, Made, Verdict},
+    },
+};
+
+/// A GET that could not be answered at once.
+pub(crate) struct Errand<S, T, B> {
+    shared: Arc<Shared<T>>,
+    rules: Rules,
+    inner: S,
+    parts: Parts,
+    body: B,
+    asked: Asked,
+    audience: Audience,
+    cause: Cause,
+    /// The last sign on the way to the key.
+    sign: Option<Kept<Stored>>,
+    /// The last page found there, which was not good enough.
+    stale: Option<Kept<Stored>>,
+}
+
+type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
+
+// === impl Errand ===
+
+impl<S, T, B> Errand<S, T, B> {
+    pub(crate) fn new(
+        shared: Arc<Shared<T>>,
+        rules: Rules,
+        inner: S,
+        (parts, body): (Parts, B),
+        (asked, audience): (Asked, Audience),
+        miss: Miss,
+    ) -> Self {
+        let Miss { cause, stale, sign, .. } = miss;
+        Self { shared, rules, inner, parts, body, asked, audience, cause, sign, stale }
+    }
+
+    fn look(&self) -> Look<'_, T> {
+        Look {
+            shared: &self.shared,
+            settings: self.rules.settings(),
+            parts: &self.parts,
+            asked: self.asked,
+            audience: self.audience,
+            now: self.shared.clock.now(),
+        }
+    }
+}
+
+impl<S, T, ReqBody, ResBody, L> Caller<Stored, L> for Errand<S, T, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    T: Store<Stored>,
+    L: Lease<Stored>,
+    ReqBody: Body + Send + 'static,
+    ResBody: Body + Send + 'static,
+    ResBody::Error: Send,
+{
+    type Answer = Answer<ResBody, S::Error>;
+
+    fn judge(&mut self, key: &Key, kept: &Kept<Stored>, arrival: Arrival) -> Verdict<Self::Answer> {
+        let look = self.look();
+        match (look.judge(key, kept), kept.kind()) {
+            (Found::Good { stale, .. }, Kind::Page(page)) => {
+                let mut response = look.answer(page, stale);
+                match arrival {
+                    Arrival::Stored => {}
+                    Arrival::Awaited => {
+                        self.shared.counts.coalesced.raise();
+                        relabel(&mut response, self.shared.labels.forwarded(self.cause).collapsed().value());
+                    }
+                }
+                Verdict::Answer(Ok(response))
+            }
+            (Found::Elsewhere(variant), _) => {
+                (self.cause, self.sign, self.stale) = (Cause::Variant, Some(kept.clone()), None);
+                Verdict::Elsewhere(variant)
+            }
+            (Found::Pass, _) => Verdict::Alone,
+            (Found::Expired(cause), _) => {
+                (self.cause, self.stale) = (cause, Some(kept.clone()));
+                Verdict::Expired
+            }
+            (Found::Nothing | Found::Good { .. }, _) => Verdict::Expired,
+        }
+    }
+
+    fn rescue(&mut self, stale: &Kept<Stored>) -> Option<Self::Answer> {
+        let look = self.look();
+        let page = stale.as_page().filter(|page| page.schedule.may_serve_on_error(look.now))?;
+        self.shared.counts.stale.raise();
+        event!(uri = %self.parts.uri, "stale, since the attempt failed");
+        Some(Ok(look.answer(page, true)))
+    }
+
+    /// A page that is never fresh serves nobody who did not ask for it.
+    fn may_follow(&self, seen: Option<&Kept<Stored>>) -> bool {
+        seen.and_then(|kept| kept.as_page()).is_none_or(|page| page.schedule.is_ever_fresh())
+    }
+
+    async fn lead(mut self, key: Key, lease: L, seen: Option<Kept<Stored>>) -> Made<Self::Answer> {
+        self.stale = seen;
+        let (mut inner, sent, request) = self.send(Conditions::OfTheCache);
+        match inner.call(request).await {
+            Ok(response) => sent.led(key, lease, response).await,
+            Err(error) => match sent.rescue(None) {
+                Some(answer) => {
+                    lease.disband(Ending::Failed).await;
+                    Made::now(Ok(answer))
+                }
+                // Dropping the lease lets one of those who wait try.
+                None => Made::now(Err(error)),
+            },
+        }
+    }
+
+    async fn alone(self, _why: Alone) -> Self::Answer {
+        event!(why = ?_why, "without a lease");
+        let (mut inner, sent, request) = self.send(Conditions::OfTheClient);
+        let response = match inner.call(request).await {
+            Ok(response) => response,
+            Err(error) => return sent.rescue(None).ok_or(error),
+        };
+        if let Some(answer) = sent.failed(response.status()) {
+            return Ok(answer);
+        }
+        if let Some(page) = sent.validated(response.status()) {
+            return Ok(sent.confirmed(page, response.into_parts().0).answer);
+        }
+        Ok(sent.deliver(response, Fate::Unled))
+    }
+}
+
+/// Whose conditions a request is sent with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conditions {
+    /// The cache's: the validators of what it has, or none, so that the response can be stored whole.
+    OfTheCache,
+    /// The client's, if it has any; else as the cache's.
+    OfTheClient,
+}
+
+impl<S, T, B> Errand<S, T, B> {
+    /// Makes the request that goes inwards.
+    fn send(self, conditions: Conditions) -> (S, Sent<T>, Request<B>) {
+        let Self { shared, rules, inner, mut parts, body, asked, audience, cause, sign, stale } = self;
+        let settings = rules.settings();
+        let tags = settings.rule_tags(&parts);
+        let (mut client, ()) = Request::new(()).into_parts();
+        client.headers = parts.headers.clone();
+        let begun = shared.clock.now();
+
+        // A refresh may have been caused by a HEAD.
+        parts.method = Method::GET;
+        settings.strip(&mut parts);
+        let mut validating = false;
+        if conditions == Conditions::OfTheCache || !asked.condition() {
+            conditional::strip(&mut parts.headers);
+            let page = stale.as_ref().and_then(|kept| kept.as_page());
+            if let Some(validators) = page.and_then(|page| Validators::of(&page.head, begun)) {
+                validators.write(&mut parts.headers);
+                validating = true;
+            }
+        }
+        let private = Private::since_now(PrivateMark::of(&mut parts.extensions));
+        let sent =
+            Sent { shared, rules, client, asked, audience, cause, sign, stale, validating, tags, private, begun };
+        (inner, sent, Request::from_parts(parts, body))
+    }
+}

@@ -1,0 +1,187 @@
+//! From a response that may be stored to the stored page.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body::{Body, Frame};
+
+use super::{
+    layer::Shared,
+    policy::reuse::Schedule,
+    spool::{self, Writer},
+    stored::{Access, Page, Stored},
+};
+use crate::{
+    clock::Timestamp,
+    error::Error,
+    observe::event,
+    private::PrivateMark,
+    store::{Ending, Filled, Lease, Tags},
+};
+
+/// A page that lacks its body.
+pub(crate) struct Draft {
+    pub(crate) status: StatusCode,
+    /// The fields that are stored.
+    pub(crate) head: HeaderMap,
+    pub(crate) schedule: Schedule,
+    pub(crate) access: Access,
+    pub(crate) tags: Tags,
+    pub(crate) keep_until: Timestamp,
+    /// When its making began.
+    pub(crate) begun: Timestamp,
+    /// The length that the response declares.
+    pub(crate) declared: Option<u64>,
+    pub(crate) body_limit: u64,
+    pub(crate) pass_ttl: Duration,
+    pub(crate) private: Private,
+}
+
+/// Whether anything personal was used since the cache took over.
+#[derive(Clone, Debug)]
+pub(crate) struct Private {
+    mark: PrivateMark,
+    before: u32,
+}
+
+/// What came of a body so far.
+#[derive(Default)]
+struct Copy {
+    data: Vec<u8>,
+    trailers: Option<Box<HeaderMap>>,
+}
+
+// === impl Private ===
+
+impl Private {
+    pub(crate) fn since_now(mark: PrivateMark) -> Self {
+        Self { before: mark.reading(), mark }
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        self.mark.reading() != self.before
+    }
+}
+
+// === impl Draft ===
+
+impl Draft {
+    /// Reads `body` to its end, into the spool and, if it may be, into the store.
+    ///
+    /// What is stored is there before the last byte reaches the client, so that a client who asks again finds it.
+    pub(crate) async fn fill<B, L, T>(self, mut body: Pin<Box<B>>, writer: Writer<B>, lease: L, shared: Arc<Shared<T>>)
+    where
+        B: Body,
+        L: Lease<Stored>,
+    {
+        let mut copy = Copy::default();
+        let mut share = shared.budget.share();
+        let mut held: Option<Frame<Bytes>> = None;
+        while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx).map(spool::into_bytes)).await {
+            if let Some(frame) = held.take() {
+                writer.frame(frame);
+            }
+            let frame = match frame {
+                Ok(frame) => frame,
+                Err(error) => {
+                    event!("the body broke off");
+                    // Who waits for it is not to wait for a client to read.
+                    drop(lease);
+                    return writer.error(error);
+                }
+            };
+            if let Some(data) = frame.data_ref() {
+                let length = data.len() as u64;
+                let fits = copy.data.len() as u64 + length <= self.body_limit;
+                if !fits || !share.take(length) {
+                    writer.frame(frame);
+                    writer.hand_over(body);
+                    return if fits {
+                        lease.disband(Ending::Uncacheable).await
+                    } else {
+                        self.pass(lease, &shared).await
+                    };
+                }
+                copy.data.extend_from_slice(data);
+            } else if let Some(trailers) = frame.trailers_ref() {
+                copy.trailers = Some(Box::new(trailers.clone()));
+            }
+            // A client that counts bytes is done with the last of them, one that does not with the end.
+            let is_last = self.declared == Some(copy.data.len() as u64) || body.is_end_stream();
+            if is_last || frame.is_trailers() {
+                held = Some(frame);
+            } else {
+                writer.frame(frame);
+            }
+        }
+        self.finish(copy, lease, &shared).await;
+        if let Some(frame) = held {
+            writer.frame(frame);
+        }
+        writer.complete();
+    }
+
+    /// Remembers the key as one that cannot be stored.
+    pub(crate) async fn pass<L, T>(&self, lease: L, shared: &Shared<T>)
+    where
+        L: Lease<Stored>,
+    {
+        pass(lease, shared, self.pass_ttl).await;
+    }
+
+    async fn finish<L, T>(self, copy: Copy, lease: L, shared: &Shared<T>)
+    where
+        L: Lease<Stored>,
+    {
+        if self.declared.is_some_and(|declared| declared != copy.data.len() as u64) {
+            // RFC 9111, 3.3: an incomplete response is not stored as a complete one.
+            return lease.disband(Ending::Uncacheable).await;
+        }
+        // Asked last: the body may have been made of something personal too.
+        if self.private.is_raised() {
+            return self.pass(lease, shared).await;
+        }
+        let (keep_until, tags) = (self.keep_until, self.tags.clone());
+        let page = self.into_page(Bytes::from(copy.data), copy.trailers, shared.clock.now(), &shared.labels.hit);
+        stored(lease.fill(Stored::page(page), keep_until, tags).await, shared);
+    }
+
+    pub(crate) fn into_page(
+        self,
+        body: Bytes,
+        trailers: Option<Box<HeaderMap>>,
+        now: Timestamp,
+        hit: &HeaderValue,
+    ) -> Page {
+        let cost = now.since(self.begun);
+        Page::new(self.status, self.head, (body, trailers), (self.schedule, self.access, cost), hit)
+    }
+}
+
+/// Remembers a key as one that cannot be stored.
+pub(crate) async fn pass<L, T>(lease: L, shared: &Shared<T>, ttl: Duration)
+where
+    L: Lease<Stored>,
+{
+    let until = shared.clock.now().plus(ttl);
+    if let Err(_error) = lease.fill(Stored::pass(), until, Tags::default()).await {
+        event!(error = %_error, "a mark did not reach the store");
+    }
+}
+
+/// Tells of a removal that failed. The request it was for succeeded nevertheless.
+pub(crate) fn removed(removed: Result<(), Error>) {
+    if let Err(_error) = removed {
+        event!(error = %_error, "an invalidation did not reach the store");
+    }
+}
+
+/// Counts what became of a fill.
+pub(crate) fn stored<T>(filled: Result<Filled, Error>, shared: &Shared<T>) {
+    match filled {
+        Ok(Filled::Stored) => shared.counts.stored.raise(),
+        Ok(Filled::Superseded) => shared.counts.superseded.raise(),
+        Err(_error) => event!(error = %_error, "a fill did not reach the store"),
+    }
+}

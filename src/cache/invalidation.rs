@@ -1,0 +1,102 @@
+//! What an unsafe request makes invalid (RFC 9111, 4.4).
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{body::CacheBody, fill, key, layer::Shared, policy::invalidate, rules::Rules, status, stored::Stored};
+use crate::store::{Primary, Store};
+
+/// The resources that an unsafe request may have changed.
+///
+/// Dropped before the response came, it removes the target nevertheless: the handler may have done its work before its
+/// client left.
+pub(crate) struct Invalidation<T: Store<Stored>> {
+    shared: Arc<Shared<T>>,
+    rules: Rules,
+    method: Method,
+    /// The target with the host it was asked of.
+    target: Parts,
+    pending: bool,
+}
+
+/// Forwards an unsafe request, and removes what it made invalid before its response is seen.
+pub(crate) async fn forward<S, T, ReqBody, ResBody>(
+    mut inner: S,
+    request: Request<ReqBody>,
+    mut invalidation: Invalidation<T>,
+) -> Result<Response<CacheBody<ResBody>>, S::Error>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    T: Store<Stored>,
+    ResBody: Body,
+{
+    let called = inner.call(request).await;
+    invalidation.pending = false;
+    let mut response = called?;
+    invalidation.answered(response.status(), response.headers()).await;
+    status::add(response.headers_mut(), invalidation.shared.labels.method.clone());
+    Ok(response.map(CacheBody::inner))
+}
+
+// === impl Invalidation ===
+
+impl<T: Store<Stored>> Invalidation<T> {
+    pub(crate) fn new(shared: Arc<Shared<T>>, rules: Rules, asked: &Parts) -> Self {
+        let (mut target, ()) = Request::new(()).into_parts();
+        target.uri = asked.uri.clone();
+        for host in asked.headers.get_all(header::HOST) {
+            target.headers.append(header::HOST, host.clone());
+        }
+        Self { shared, rules, method: asked.method.clone(), target, pending: true }
+    }
+
+    async fn answered(&self, status: StatusCode, head: &HeaderMap) {
+        if !invalidate::invalidates(&self.method, status) {
+            return;
+        }
+        let also = self.absolute().map(|target| invalidate::also_named(&target, head)).unwrap_or_default();
+        for uri in std::iter::once(self.target.uri.clone()).chain(also) {
+            if let Some(primary) = self.primary(uri) {
+                fill::removed(self.shared.fetch.store().remove(primary).await);
+            }
+        }
+    }
+
+    /// The resource at `uri`, of the host that was asked.
+    fn primary(&self, uri: Uri) -> Option<Primary> {
+        let mut parts = self.target.clone();
+        parts.uri = match (self.target.uri.scheme(), self.target.uri.authority()) {
+            (Some(scheme), Some(authority)) => {
+                let mut absolute = uri.into_parts();
+                (absolute.scheme, absolute.authority) = (Some(scheme.clone()), Some(authority.clone()));
+                Uri::from_parts(absolute).ok()?
+            }
+            _ => uri,
+        };
+        key::primary(&self.shared.seed, self.rules.settings(), &parts)
+    }
+
+    /// The target as an absolute URI, which references are resolved against.
+    fn absolute(&self) -> Option<Uri> {
+        if self.target.uri.authority().is_some() {
+            return Some(self.target.uri.clone());
+        }
+        let host = self.target.headers.get(header::HOST)?.to_str().ok()?;
+        let path = self.target.uri.path_and_query()?.as_str();
+        Uri::builder().scheme("http").authority(host).path_and_query(path).build().ok()
+    }
+}
+
+impl<T: Store<Stored>> Drop for Invalidation<T> {
+    fn drop(&mut self) {
+        if self.pending
+            && let Some(primary) = self.primary(self.target.uri.clone())
+        {
+            let shared = Arc::clone(&self.shared);
+            self.shared.fetch.finish(async move { fill::removed(shared.fetch.store().remove(primary).await) });
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! From a request to the key of its response.
+//!
+//! The target URI names the resource; everything else that selects the response is hashed into the variant, so that
+//! purging a URI reaches every variant of it.
+
+use http::{HeaderMap, HeaderName, Uri, header, request::Parts, uri::Scheme};
+
+use super::{
+    asked::{self, Asked},
+    policy::vary,
+    query::Query,
+    rules::Settings,
+};
+use crate::store::{Key, KeyHasher, Primary, Seed};
+
+/// The longest host name of the DNS, and a port.
+const LONGEST_AUTHORITY: usize = 255 + 6;
+
+/// Whose requests may share a response with this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Audience {
+    /// Everyone's.
+    Everyone,
+    /// Those of the principal in the key.
+    Principal,
+    /// Those of requests that are personal in the same way, where the response says explicitly that it is for all of
+    /// them. They are kept apart from everyone's, so that what they find uncacheable stays cacheable for the others.
+    Personal(Personal),
+}
+
+/// By what a request is personal: by something that the key does not tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Personal {
+    /// `Authorization`.
+    pub(crate) authorized: bool,
+    /// A cookie that the rules do not know.
+    pub(crate) cookied: bool,
+}
+
+/// The key of the response to a request that is selected by what the rules know, before any `Vary`.
+///
+/// `None` when the request does not say which host it is for in a way that can be understood.
+pub(crate) fn of(seed: &Seed, settings: &Settings, parts: &Parts, asked: Asked) -> Option<(Key, Audience)> {
+    let key = Key::new(primary(seed, settings, parts)?);
+    let personal =
+        Personal { authorized: asked.authorization(), cookied: asked.personal_cookie(&parts.headers, settings) };
+    let principal = settings.principal(parts);
+    let audience = match &principal {
+        Some(_) => Audience::Principal,
+        None if personal.authorized || personal.cookied => Audience::Personal(personal),
+        None => Audience::Everyone,
+    };
+    Some((key.with_variant(base_variant(seed, settings, parts, &principal)), audience))
+}
+
+/// Where the responses to personal requests are, beside those to everyone's under `key`.
+pub(crate) fn personal(seed: &Seed, key: Key, personal: Personal) -> Key {
+    let mut hasher = seed.hasher();
+    hasher.number(key.variant());
+    hasher.number(u128::from(personal.authorized) << 1 | u128::from(personal.cookied));
+    key.with_variant(nonzero(hasher.finish()))
+}
+
+fn base_variant(seed: &Seed, settings: &Settings, parts: &Parts, principal: &Option<String>) -> u128 {
+    if principal.is_none() && settings.key_headers.is_empty() && settings.key_cookies.is_empty() {
+        return 0;
+    }
+    let mut hasher = seed.hasher();
+    hasher.number(u128::from(principal.is_some()));
+    if let Some(name) = principal {
+        hasher.field(name.as_bytes());
+    }
+    vary::selecting(&settings.key_headers, &parts.headers, &mut |field| hasher.field(field));
+    for name in &settings.key_cookies {
+        hasher.field(name.as_bytes());
+        for (_, value) in asked::cookies(&parts.headers).filter(|(sent, _)| *sent == name.as_bytes()) {
+            hasher.number(1);
+            hasher.field(value);
+        }
+        hasher.number(0);
+    }
+    nonzero(hasher.finish())
+}
+
+/// The variant of `key` that the request's values of `names` select.
+pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], headers: &HeaderMap) -> u128 {
+    let mut hasher = seed.hasher();
+    hasher.number(key.variant());
+    vary::selecting(names, headers, &mut |field| hasher.field(field));
+    nonzero(hasher.finish())
+}
+
+/// The resource that a request addresses.
+pub(crate) fn primary(seed: &Seed, settings: &Settings, parts: &Parts) -> Option<Primary> {
+    let site = settings.site.as_ref().unwrap_or(&parts.uri);
+    let authority = match site.authority() {
+        Some(authority) => authority.as_str().as_bytes(),
+        None => host(&parts.headers)?,
+    };
+    resource(seed, site.scheme(), authority, &parts.uri, &settings.query)
+}
+
+/// The resource that an absolute URI names, or a relative one on the rules' site.
+pub(crate) fn of_uri(seed: &Seed, settings: &Settings, uri: &Uri) -> Option<Primary> {
+    let site = settings.site.as_ref().unwrap_or(uri);
+    resource(seed, site.scheme(), site.authority()?.as_str().as_bytes(), uri, &settings.query)
+}
+
+fn resource(seed: &Seed, scheme: Option<&Scheme>, authority: &[u8], uri: &Uri, query: &Query) -> Option<Primary> {
+    let scheme = scheme.map_or("http", Scheme::as_str);
+    let mut hasher = seed.hasher();
+    hasher.field(scheme.as_bytes());
+    hash_authority(authority, scheme, &mut hasher)?;
+    hasher.field(uri.path().as_bytes());
+    query.hash(uri.query(), &mut hasher);
+    Some(Primary::from(hasher.finish()))
+}
+
+/// The one `Host`, empty if there is none; `None` if there are several.
+fn host(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut lines = headers.get_all(header::HOST).into_iter();
+    let first = lines.next().map_or(&b""[..], |host| host.as_bytes());
+    lines.next().is_none().then_some(first)
+}
+
+/// Without regard to case, and without the scheme's own port (RFC 9110, 4.2.3).
+fn hash_authority(authority: &[u8], scheme: &str, hasher: &mut KeyHasher) -> Option<()> {
+    let own_port: &[u8] = if scheme == "https" { b":443" } else { b":80" };
+    let authority = authority.strip_suffix(own_port).unwrap_or(authority);
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
+    let mut lower = [0; LONGEST_AUTHORITY];
+    let lower = lower.get_mut(..authority.len())?;
+    lower.copy_from_slice(authority);
+    lower.make_ascii_lowercase();
+    if !lower.iter().all(allowed) {
+        return None;
+    }
+    hasher.field(lower);
+    Some(())
+}
+
+/// Zero is the variant that nothing selects.
+fn nonzero(hash: u128) -> u128 {
+    hash.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cache::{query::Query, rules::Rules};
+
+    fn key(rules: &Rules, request: Request<()>) -> Option<Key> {
+        let seed = Seed::from_bytes([3; 16]);
+        let parts = request.into_parts().0;
+        let asked = Asked::of(&parts.headers);
+        of(&seed, rules.settings(), &parts, asked).map(|(key, _)| key)
+    }
+
+    fn get(uri: &str, headers: &[(&str, &str)]) -> Request<()> {
+        let request = headers.iter().fold(Request::get(uri), |request, (name, value)| request.header(*name, *value));
+        request.body(()).unwrap()
+    }
+
+    #[test]
+    fn host_scheme_path_and_query_are_in_the_key() {
+        let rules = Rules::new();
+        let base = key(&rules, get("/a?q=1", &[("host", "example.com")]));
+        for (other, uri, host) in [
+            ("host", "/a?q=1", "example.org"),
+            ("path", "/b?q=1", "example.com"),
+            ("case of the path", "/A?q=1", "example.com"),
+            ("query", "/a?q=2", "example.com"),
+            ("no query", "/a", "example.com"),
+            ("empty query", "/a?", "example.com"),
+            ("scheme", "https://example.com/a?q=1", "example.com"),
+            ("port", "/a?q=1", "example.com:8080"),
+        ] {
+            assert_ne!(key(&rules, get(uri, &[("host", host)])), base, "{other}");
+        }
+        for (same, uri, host) in [
+            ("case of the host", "/a?q=1", "EXAMPLE.com"),
+            ("the scheme's own port", "/a?q=1", "example.com:80"),
+            ("absolute form", "http://example.com/a?q=1", "ignored.example"),
+        ] {
+            assert_eq!(key(&rules, get(uri, &[("host", host)])), base, "{same}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_no_host_or_several_has_no_key() {
+        let rules = Rules::new();
+        for host in ["a/b", "a b", "a@b", "a?b", "\\", &"a".repeat(300)] {
+            assert_eq!(key(&rules, get("/", &[("host", host)])), None, "{host}");
+        }
+        assert_eq!(key(&rules, get("/", &[("host", "a"), ("host", "b")])), None);
+        assert!(key(&rules, get("/", &[])).is_some(), "a plain Tower stack may have no host at all");
+    }
+
+    #[test]
+    fn a_site_takes_the_place_of_the_host() {
+        let rules = Rules::new().site("https://example.com");
+        let one = key(&rules, get("/a", &[("host", "one")]));
+        assert_eq!(one, key(&rules, get("http://two/a", &[])));
+        let seed = Seed::from_bytes([3; 16]);
+        let purged = of_uri(&seed, rules.settings(), &Uri::from_static("/a"));
+        assert_eq!(one.map(|key| key.primary()), purged);
+    }
+
+    #[test]
+    fn what_the_rules_name_selects_a_variant_of_the_same_resource() {
+        let rules = Rules::new().add_key_header(header::ACCEPT_LANGUAGE).add_key_cookie("theme");
+        let requests = [
+            get("/", &[]),
+            get("/", &[("accept-language", "")]),
+            get("/", &[("accept-language", "de")]),
+            get("/", &[("cookie", "theme=de")]),
+            get("/", &[("cookie", "theme=")]),
+            get("/", &[("cookie", "theme=de; theme=fr")]),
+        ];
+        let keys: Vec<Key> = requests.into_iter().map(|request| key(&rules, request).unwrap()).collect();
+        for (i, a) in keys.iter().enumerate() {
+            assert_eq!(a.primary(), keys[0].primary());
+            assert!(keys[..i].iter().all(|b| a.variant() != b.variant()), "request {i} is its own variant");
+        }
+    }
+
+    #[test]
+    fn principals_are_apart_and_nobody_is_not_somebody() {
+        let rules =
+            Rules::new().principal(|parts| parts.headers.get("user").map(|user| user.to_str().unwrap().to_owned()));
+        let [nobody, empty, a, b] = [&[][..], &[("user", "")], &[("user", "a")], &[("user", "b")]]
+            .map(|headers| key(&rules, get("/", headers)).unwrap());
+        assert!(nobody != empty && empty != a && a != b && nobody != a);
+    }
+
+    #[test]
+    fn only_the_chosen_query_counts() {
+        let rules = Rules::new().query(Query::only(["q"]).sorted());
+        assert_eq!(key(&rules, get("/?q=1&x=2", &[])), key(&rules, get("/?x=3&q=1", &[])));
+        assert_eq!(key(&rules, get("/?x=2", &[])), key(&rules, get("/", &[])));
+        assert_ne!(key(&rules, get("/?q=1", &[])), key(&rules, get("/?q=1&q=1", &[])));
+    }
+
+    proptest! {
+        #[test]
+        fn requests_that_differ_in_a_keyed_part_never_share_a_key(
+            a in ("[a-c/]{0,4}", proptest::option::of("[a-c=&]{0,4}"), "[a-c.]{0,4}", proptest::option::of("[a-c, ]{0,3}")),
+            b in ("[a-c/]{0,4}", proptest::option::of("[a-c=&]{0,4}"), "[a-c.]{0,4}", proptest::option::of("[a-c, ]{0,3}")),
+        ) {
+            let rules = Rules::new().add_key_header(header::ACCEPT);
+            let request = |(path, query, host, accept): &(String, Option<String>, String, Option<String>)| {
+                let uri = match query { Some(query) => format!("/{path}?{query}"), None => format!("/{path}") };
+                let mut headers = vec![("host", host.as_str())];
+                headers.extend(accept.as_deref().map(|accept| ("accept", accept)));
+                key(&rules, get(&uri, &headers))
+            };
+            let trimmed = |(path, query, host, accept): &(String, Option<String>, String, Option<String>)| {
+                (path.clone(), query.clone(), host.clone(), accept.as_deref().map(|accept| accept.trim().to_owned()))
+            };
+            prop_assert_eq!(trimmed(&a) == trimmed(&b), request(&a) == request(&b));
+        }
+    }
+}

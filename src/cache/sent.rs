@@ -1,0 +1,355 @@
+//! What to do with the response to a request that was sent inwards.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request, response};
+use http_body::Body;
+
+use super::{
+    asked::Asked,
+    body::CacheBody,
+    fill::{self, Draft, Private},
+    key::{self, Audience},
+    layer::Shared,
+    look::relabel,
+    policy::{
+        allowance::{Allowance, Principal},
+        conditional::{self, Validators},
+        control::{RequestControl, ResponseControl},
+        fields, freshness, list, number,
+        reuse::Schedule,
+        storable::{self, Chosen, Cookies, Reason, Storable, Terms, Times},
+        update::{self, Confirmed},
+        vary::{self, Vary},
+    },
+    rules::Rules,
+    spool::spool,
+    status::{self, Cause, Fate},
+    stored::{Access, Page, Stored},
+    word::Caching,
+};
+use crate::{
+    clock::Timestamp,
+    observe::event,
+    store::{Ending, Kept, Key, Lease, Store, Tag, fetch::Made},
+};
+
+/// A request that was sent inwards: what of it is needed when its response is there.
+pub(crate) struct Sent<T> {
+    pub(crate) shared: Arc<Shared<T>>,
+    pub(crate) rules: Rules,
+    /// The head as the client sent it, without extensions.
+    pub(crate) client: request::Parts,
+    pub(crate) asked: Asked,
+    pub(crate) audience: Audience,
+    pub(crate) cause: Cause,
+    /// The last sign on the way to the key.
+    pub(crate) sign: Option<Kept<Stored>>,
+    /// The page that was not good enough.
+    pub(crate) stale: Option<Kept<Stored>>,
+    /// Whether its validators were sent.
+    pub(crate) validating: bool,
+    /// The rule's.
+    pub(crate) tags: Vec<Tag>,
+    pub(crate) private: Private,
+    pub(crate) begun: Timestamp,
+}
+
+/// What a 304 makes of a stored page.
+pub(crate) struct Confirmation<B: Body> {
+    /// The client's response.
+    pub(crate) answer: Response<CacheBody<B>>,
+    /// The page with its new head, and the handler's tags; nothing if it may not be kept.
+    renewed: Option<(Page, Vec<Tag>)>,
+}
+
+// === impl Sent ===
+
+impl<T: Store<Stored>> Sent<T> {
+    /// The response came, and the lease says that it may be stored.
+    pub(crate) async fn led<B, E, L>(
+        self,
+        key: Key,
+        lease: L,
+        response: Response<B>,
+    ) -> Made<Result<Response<CacheBody<B>>, E>>
+    where
+        L: Lease<Stored>,
+        B: Body + Send + 'static,
+        B::Error: Send,
+    {
+        if let Some(page) = self.validated(response.status()) {
+            return Made::now(Ok(self.renew(key, lease, page, response.into_parts().0).await));
+        }
+        if let Some(answer) = self.failed(response.status()) {
+            lease.disband(Ending::Failed).await;
+            return Made::now(Ok(answer));
+        }
+        let (mut parts, body) = response.into_parts();
+        let word = parts.extensions.remove::<Caching>().unwrap_or_default();
+        let answered = self.shared.clock.now();
+        let selection = self.selection(&parts.headers);
+        self.add_vary(&mut parts.headers);
+        let storable = self.storable(parts.status, &parts.headers, &word, answered);
+        let (terms, selection) = match (storable, selection) {
+            (Storable::Yes(terms), Ok(selection)) => (terms, selection),
+            (Storable::No(reason), _) | (Storable::Yes(_), Err(reason)) => {
+                self.keep_nothing(lease, parts.status).await;
+                return Made::now(Ok(self.deliver(Response::from_parts(parts, body), Fate::Uncacheable(reason))));
+            }
+        };
+        let draft = self.draft(parts.status, &parts.headers, &terms, word.into_tags(), answered);
+        let Some(lease) = self.narrow(key, lease, selection, draft.keep_until).await else {
+            return Made::now(Ok(self.deliver(Response::from_parts(parts, body), Fate::Unled)));
+        };
+
+        let (writer, reader) = spool(body.size_hint());
+        let (gone, detached) = (writer.reader_gone(), self.shared.fetch.detached().clone());
+        let filling = draft.fill(Box::pin(body), writer, lease, Arc::clone(&self.shared));
+        let rest = Box::pin(async move {
+            detached.run(gone, filling).await;
+        });
+        let response = self.selected(Response::from_parts(parts, CacheBody::spooled(reader)), answered);
+        Made::with_rest(Ok(self.label(response, Fate::Stored)), rest).await
+    }
+
+    /// The page whose validators were sent, if this status says that it is still good.
+    pub(crate) fn validated(&self, status: StatusCode) -> Option<&Page> {
+        let is_confirmed = self.validating && status == StatusCode::NOT_MODIFIED;
+        self.stale.as_ref().filter(|_| is_confirmed)?.as_page()
+    }
+
+    /// The stale page in place of a status that RFC 5861, 4 counts as an error, where that is allowed.
+    pub(crate) fn failed<B: Body>(&self, status: StatusCode) -> Option<Response<CacheBody<B>>> {
+        matches!(status.as_u16(), 500 | 502..=504).then(|| self.rescue(Some(status)))?
+    }
+
+    /// The stale page in place of an error, where that is allowed.
+    pub(crate) fn rescue<B: Body>(&self, status: Option<StatusCode>) -> Option<Response<CacheBody<B>>> {
+        let now = self.shared.clock.now();
+        let page = self.stale.as_ref()?.as_page().filter(|page| page.schedule.may_serve_on_error(now))?;
+        let line = self.shared.labels.forwarded(self.cause);
+        let line = match status {
+            Some(status) => line.status(status),
+            None => line.detail("error"),
+        };
+        self.shared.counts.stale.raise();
+        event!(?status, "stale, since the attempt failed");
+        let mut answer = page.answer(&self.client, self.asked, now);
+        relabel(&mut answer, line.value());
+        Some(answer)
+    }
+
+    /// A 304 to the validators of `page`: it is good for longer, and has some new fields.
+    pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
+        let now = self.shared.clock.now();
+        let line = |fate| self.shared.labels.forwarded(self.cause).status(StatusCode::NOT_MODIFIED).fate(fate).value();
+        if update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
+            // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.
+            let mut answer = page.answer(&self.client, self.asked, now);
+            relabel(&mut answer, line(Fate::Unled));
+            return Confirmation { answer, renewed: None };
+        }
+        let word = not_modified.extensions.remove::<Caching>().unwrap_or_default();
+        let mut head = page.head.clone();
+        head.remove(header::AGE);
+        let head = update::updated(&head, &not_modified.headers, now);
+        let (schedule, dropped, fate) = match self.storable(page.status, &head, &word, now) {
+            Storable::Yes(terms) => (self.schedule(&terms, now), terms.drop, Fate::Stored),
+            Storable::No(reason) => {
+                let initial_age = freshness::initial_age(&head, self.begun, now);
+                (Schedule { answered: now, initial_age, ..page.schedule }, Vec::new(), Fate::Uncacheable(reason))
+            }
+        };
+        let head = fields::stored(&head, &dropped, now);
+        let cost = now.since(self.begun);
+        let content = (page.body.clone(), page.trailers.clone());
+        let renewed = Page::new(page.status, head, content, (schedule, page.access, cost), &self.shared.labels.hit);
+        let mut answer = renewed.answer(&self.client, self.asked, now);
+        relabel(&mut answer, line(fate));
+        Confirmation { answer, renewed: (fate == Fate::Stored).then(|| (renewed, word.into_tags())) }
+    }
+
+    /// The response as it came, with what the cache has to say of it.
+    pub(crate) fn deliver<B: Body>(&self, mut response: Response<B>, fate: Fate) -> Response<CacheBody<B>> {
+        response.extensions_mut().remove::<Caching>();
+        self.label(response.map(CacheBody::inner), fate)
+    }
+
+    async fn renew<B, L>(
+        &self,
+        key: Key,
+        lease: L,
+        page: &Page,
+        not_modified: response::Parts,
+    ) -> Response<CacheBody<B>>
+    where
+        L: Lease<Stored>,
+        B: Body,
+    {
+        let Confirmation { answer, renewed } = self.confirmed(page, not_modified);
+        if let Some((page, tags)) = renewed {
+            let before = self.stale.iter().flat_map(|kept| kept.tags().iter().cloned());
+            let tags = self.tags.iter().cloned().chain(tags).chain(before).collect();
+            let keep_until = self.keep_until(&page.schedule, &page.head, page.schedule.answered);
+            fill::stored(lease.refresh(Stored::page(page), keep_until, tags).await, &self.shared);
+        } else {
+            lease.disband(Ending::Uncacheable).await;
+            // What may no longer be stored, or is not what the origin confirmed, would be asked about for ever.
+            fill::removed(self.shared.fetch.store().remove(key.primary()).await);
+        }
+        answer
+    }
+
+    /// Ends a lease whose response may not be stored.
+    async fn keep_nothing<L: Lease<Stored>>(&self, lease: L, status: StatusCode) {
+        self.shared.counts.uncacheable.raise();
+        if status.is_server_error() {
+            lease.disband(Ending::Failed).await;
+        } else if status.is_client_error() && !matches!(status.as_u16(), 404 | 410) {
+            // It may be the request's fault: a mark would let anyone keep a page from being cached.
+            lease.disband(Ending::Uncacheable).await;
+        } else {
+            fill::pass(lease, &self.shared, self.rules.settings().pass_ttl).await;
+        }
+    }
+
+    /// Moves the lease to the variant that the request's values of `names` select.
+    async fn narrow<L>(&self, key: Key, lease: L, names: Vec<HeaderName>, keep_until: Timestamp) -> Option<L>
+    where
+        L: Lease<Stored>,
+    {
+        if names.is_empty() {
+            return Some(lease);
+        }
+        let variant = key::variant(&self.shared.seed, &key, &names, &self.client.headers);
+        lease.narrow(variant, Stored::vary(names), keep_until.plus(SIGN_GRACE)).await.ok().flatten()
+    }
+
+    /// The fields that select the response beyond those that selected the key already, with those of the signs on the
+    /// way; nothing, if there are none.
+    fn selection(&self, head: &HeaderMap) -> Result<Vec<HeaderName>, Reason> {
+        let Vary::On(mut names) = vary::parse(head) else { return Err(Reason::Vary) };
+        let signed: &[HeaderName] = self.sign.as_ref().map_or(&[], |sign| sign.names());
+        let settings = self.rules.settings();
+        names.retain(|name| !signed.contains(name) && !settings.key_headers.contains(name));
+        if !names.is_empty() {
+            names.extend_from_slice(signed);
+        }
+        if names.len() > vary::MOST_NAMES { Err(Reason::Vary) } else { Ok(names) }
+    }
+
+    /// What is in the key for the rules' sake must be for the caches behind this one too.
+    fn add_vary(&self, head: &mut HeaderMap) {
+        let settings = self.rules.settings();
+        let cookie = (!settings.key_cookies.is_empty()).then_some(&header::COOKIE);
+        for name in settings.key_headers.iter().chain(cookie) {
+            let is_there = match vary::parse(head) {
+                Vary::On(names) => names.contains(name),
+                Vary::Star => true,
+            };
+            if !is_there {
+                head.append(header::VARY, HeaderValue::from_name(name.clone()));
+            }
+        }
+    }
+
+    fn storable(&self, status: StatusCode, head: &HeaderMap, word: &Caching, answered: Timestamp) -> Storable {
+        if word.is_never() {
+            return Storable::No(Reason::Handler);
+        }
+        if self.private.is_raised() {
+            return Storable::No(Reason::PrivateMark);
+        }
+        let settings = self.rules.settings();
+        let cookied = matches!(self.audience, Audience::Personal(personal) if personal.cookied);
+        let control = RequestControl::parse(&self.client.headers);
+        let asked = storable::Asked::of(
+            &self.client.headers,
+            &control,
+            if cookied { Cookies::Personal } else { Cookies::Known },
+        );
+        let window = |window: Duration| (!window.is_zero()).then_some(window);
+        let allowance = Allowance {
+            default_ttl: settings.default_ttl,
+            negative_ttl: settings.negative_ttl,
+            max_ttl: settings.max_ttl,
+            handler_ttl: word.stated_ttl(),
+            stale_while_revalidate: window(settings.stale_while_revalidate),
+            stale_if_error: window(settings.stale_if_error),
+            set_cookie: settings.set_cookie,
+            heuristics: settings.heuristics,
+            body_limit: settings.body_limit,
+            principal: match self.audience {
+                Audience::Principal => Principal::InKey,
+                Audience::Everyone | Audience::Personal(_) => Principal::Unknown,
+            },
+        };
+        let times = Times { asked: self.begun, answered };
+        storable::storable(&asked, status, head, &ResponseControl::parse(head), &allowance, times)
+    }
+
+    fn draft(&self, status: StatusCode, head: &HeaderMap, terms: &Terms, tags: Vec<Tag>, answered: Timestamp) -> Draft {
+        let settings = self.rules.settings();
+        let schedule = self.schedule(terms, answered);
+        Draft {
+            status,
+            head: fields::stored(head, &terms.drop, answered),
+            schedule,
+            access: Access { authorized: terms.authorized_reuse, cookied: terms.personal_reuse },
+            tags: self.tags.iter().cloned().chain(tags).collect(),
+            keep_until: self.keep_until(&schedule, head, answered),
+            begun: self.begun,
+            declared: list::members(head, &header::CONTENT_LENGTH).next().and_then(number::decimal),
+            body_limit: settings.body_limit,
+            pass_ttl: settings.pass_ttl,
+            private: self.private.clone(),
+        }
+    }
+
+    /// The times of a response on these terms, jittered.
+    fn schedule(&self, terms: &Terms, answered: Timestamp) -> Schedule {
+        let jitter = self.rules.settings().jitter;
+        let left = terms.lifetime.saturating_sub(terms.initial_age);
+        // RFC 9111, 4.2: what the origin stated may be shortened, never stretched.
+        let moved = match terms.chosen {
+            Chosen::Explicit => jitter.shorten(left, rand::random()),
+            Chosen::ByRule => jitter.spread(left, rand::random()),
+        };
+        let lifetime = terms.lifetime.saturating_sub(left).saturating_add(moved);
+        Schedule::new(&Terms { lifetime, ..terms.clone() }, answered)
+    }
+
+    fn keep_until(&self, schedule: &Schedule, head: &HeaderMap, answered: Timestamp) -> Timestamp {
+        let can_be_validated = Validators::of(head, answered).is_some();
+        let grace = if can_be_validated { VALIDATION_GRACE } else { Duration::ZERO };
+        schedule.useless_from().max(answered).plus(grace)
+    }
+
+    /// The response that the client's own conditions select. They were not sent inwards, so they are judged here.
+    fn selected<B: Body>(&self, mut response: Response<CacheBody<B>>, answered: Timestamp) -> Response<CacheBody<B>> {
+        let (head, status) = (response.headers(), response.status());
+        let client = &self.client.headers;
+        if self.asked.condition()
+            && conditional::answer(&Method::GET, client, status, head, answered) == conditional::Answer::NotModified
+        {
+            *response.headers_mut() = conditional::not_modified(response.headers());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.body_mut() = CacheBody::empty();
+        }
+        response
+    }
+
+    fn label<B: Body>(&self, mut response: Response<CacheBody<B>>, fate: Fate) -> Response<CacheBody<B>> {
+        let line = self.shared.labels.forwarded(self.cause).fate(fate);
+        event!(cause = ?self.cause, ?fate, status = response.status().as_u16(), "miss");
+        status::add(response.headers_mut(), line.value());
+        response
+    }
+}
+
+/// How long an entry that can be validated is kept beyond its use without.
+const VALIDATION_GRACE: Duration = Duration::from_secs(3600);
+
+/// A sign that ends before its variants would hide them.
+const SIGN_GRACE: Duration = Duration::from_secs(3600);

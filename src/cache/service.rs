@@ -1,0 +1,293 @@
+//! The cached service: from a request to what is done with it.
+
+use std::{
+    fmt, mem,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, request::Parts};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    asked::Asked,
+    body::CacheBody,
+    errand::Errand,
+    future::ResponseFuture,
+    invalidation::{self, Invalidation},
+    key::{self, Audience},
+    layer::{RuleSource, Shared},
+    look::{Found, Look},
+    policy::{control::RequestControl, invalidate},
+    rules::Rules,
+    status::{self, Cause},
+    stored::{Page, Stored},
+};
+use crate::{
+    observe::{Count, event},
+    store::{Kept, Key, Store},
+};
+
+/// A service whose responses are cached. Made by [`CacheLayer`](super::CacheLayer).
+pub struct Cache<S, T> {
+    inner: S,
+    shared: Arc<Shared<T>>,
+}
+
+/// What a walk along the signs of a resource ends at.
+enum Walk {
+    /// A page that may be used.
+    Good { kept: Kept<Stored>, key: Key, stale: bool, refresh: bool },
+    /// The resource is known as uncacheable.
+    Pass,
+    /// Nothing that may be used as it is.
+    Miss(Miss),
+}
+
+/// Where a response is to go, and what is there by now.
+pub(super) struct Miss {
+    pub(super) key: Key,
+    pub(super) cause: Cause,
+    pub(super) stale: Option<Kept<Stored>>,
+    /// The last sign on the way, with all the fields that selected the key.
+    pub(super) sign: Option<Kept<Stored>>,
+}
+
+/// More signs than one resource needs; a longer way is left to the fetch.
+const MOST_SIGNS: usize = 8;
+
+// === impl Cache ===
+
+impl<S, T> Cache<S, T> {
+    pub(super) fn new(inner: S, shared: Arc<Shared<T>>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// The inner service.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The inner service.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The inner service.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+impl<S, T, ReqBody, ResBody> Service<Request<ReqBody>> for Cache<S, T>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    T: Store<Stored>,
+    ReqBody: Body + Send + 'static,
+    ResBody: Body + Send + 'static,
+    ResBody::Error: Send,
+{
+    type Response = Response<CacheBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, ResBody, S::Error>;
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let computed;
+        let rules = match &self.shared.rules {
+            RuleSource::Constant(rules) => rules,
+            RuleSource::Computed(rules) => {
+                computed = rules(&parts);
+                &computed
+            }
+        };
+        let settings = rules.settings();
+        let shared = &*self.shared;
+
+        if settings.bypass {
+            return forward(&mut self.inner, parts, body, &shared.labels.bypass, &shared.counts.bypass);
+        }
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            if invalidate::is_safe(&parts.method) {
+                return forward(&mut self.inner, parts, body, &shared.labels.method, &shared.counts.method);
+            }
+            shared.counts.method.raise();
+            let shared = Arc::clone(&self.shared);
+            let invalidation = Invalidation::new(shared, rules.clone(), &parts);
+            let inner = take_ready(&mut self.inner);
+            return ResponseFuture::working(invalidation::forward(
+                inner,
+                Request::from_parts(parts, body),
+                invalidation,
+            ));
+        }
+
+        let asked = Asked::of(&parts.headers);
+        let is_plain = body.is_end_stream() && !asked.upgrade() && !asked.precondition();
+        let Some((key, audience)) = key::of(&shared.seed, settings, &parts, asked).filter(|_| is_plain) else {
+            return forward(&mut self.inner, parts, body, &shared.labels.bypass, &shared.counts.bypass);
+        };
+        let look = Look { shared, settings, parts: &parts, asked, audience, now: shared.clock.now() };
+        let miss = match look.walk(key) {
+            Walk::Good { kept, key, stale, refresh } => {
+                let Some(page) = kept.as_page() else { unreachable!("only pages are good") };
+                let response = look.answer(page, stale);
+                let count = if stale { &shared.counts.stale } else { &shared.counts.hits };
+                count.raise();
+                event!(method = %parts.method, uri = %parts.uri, stale, refresh, "hit");
+                if refresh && page.claim_refresh(look.now) {
+                    let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign: None };
+                    let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
+                    self.shared.fetch.refresh(key, kept, errand);
+                }
+                return ResponseFuture::answered(response);
+            }
+            Walk::Pass => {
+                let (mut parts, body) = (parts, body);
+                settings.strip(&mut parts);
+                return forward(&mut self.inner, parts, body, &shared.labels.pass, &shared.counts.pass);
+            }
+            Walk::Miss(miss) => miss,
+        };
+        shared.count(miss.cause).raise();
+
+        let control = if asked.control() { RequestControl::parse(&parts.headers) } else { RequestControl::default() };
+        if control.only_if_cached {
+            return ResponseFuture::answered(self.shared.not_cached());
+        }
+        // A part, a head or what must not be stored cannot be shared: no lease is asked for.
+        if asked.range() || control.no_store || parts.method == Method::HEAD {
+            let mut parts = parts;
+            settings.strip(&mut parts);
+            let label = shared.labels.forwarded(miss.cause).value();
+            event!(method = %parts.method, uri = %parts.uri, cause = ?miss.cause, "miss, without a lease");
+            return ResponseFuture::forwarded(self.inner.call(Request::from_parts(parts, body)), label);
+        }
+        let (key, stale) = (miss.key, miss.stale.clone());
+        let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
+        let shared = Arc::clone(&self.shared);
+        ResponseFuture::working(async move { shared.fetch.answer(key, stale, errand).await })
+    }
+}
+
+impl<S: Clone, T> Cache<S, T> {
+    fn errand<B>(
+        &mut self,
+        rules: Rules,
+        parts: Parts,
+        body: B,
+        (asked, audience): (Asked, Audience),
+        miss: Miss,
+    ) -> Errand<S, T, B> {
+        let inner = take_ready(&mut self.inner);
+        Errand::new(Arc::clone(&self.shared), rules, inner, (parts, body), (asked, audience), miss)
+    }
+}
+
+impl<S: Clone, T> Clone for Cache<S, T> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S: fmt::Debug, T> fmt::Debug for Cache<S, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// The service that was polled ready; a clone of it, which was not, is left in its place.
+fn take_ready<S: Clone>(inner: &mut S) -> S {
+    let clone = inner.clone();
+    mem::replace(inner, clone)
+}
+
+fn forward<S, ReqBody, ResBody>(
+    inner: &mut S,
+    parts: Parts,
+    body: ReqBody,
+    label: &HeaderValue,
+    count: &Count,
+) -> ResponseFuture<S::Future, ResBody, S::Error>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    ResBody: Body,
+{
+    count.raise();
+    event!(method = %parts.method, uri = %parts.uri, ?label, "forwarded");
+    ResponseFuture::forwarded(inner.call(Request::from_parts(parts, body)), label.clone())
+}
+
+// === impl Look ===
+
+impl<T: Store<Stored>> Look<'_, T> {
+    /// Follows the signs from `key` to what can be had at once.
+    fn walk(&self, key: Key) -> Walk {
+        let Audience::Personal(personal) = self.audience else { return self.walk_from(key) };
+        match self.walk_from(key) {
+            good @ Walk::Good { .. } if good.page().is_some_and(|page| self.is_open(page)) => good,
+            _ => self.walk_from(key::personal(&self.shared.seed, key, personal)),
+        }
+    }
+
+    #[inline]
+    fn walk_from(&self, key: Key) -> Walk {
+        let mut miss = Miss { key, cause: Cause::Absent, stale: None, sign: None };
+        for _ in 0..MOST_SIGNS {
+            let Some(kept) = self.shared.fetch.store().get_now(&miss.key) else { break };
+            match self.judge(&miss.key, &kept) {
+                Found::Good { stale, refresh } => return Walk::Good { kept, key: miss.key, stale, refresh },
+                Found::Pass => return Walk::Pass,
+                Found::Elsewhere(variant) => {
+                    miss = Miss { key: variant, cause: Cause::Variant, stale: None, sign: Some(kept) };
+                }
+                Found::Expired(cause) => {
+                    (miss.cause, miss.stale) = (cause, Some(kept));
+                    break;
+                }
+                Found::Nothing => break,
+            }
+        }
+        Walk::Miss(miss)
+    }
+}
+
+// === impl Walk ===
+
+impl Walk {
+    fn page(&self) -> Option<&Page> {
+        match self {
+            Self::Good { kept, .. } => kept.as_page(),
+            Self::Pass | Self::Miss(_) => None,
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl<T> Shared<T> {
+    pub(super) fn count(&self, cause: Cause) -> &Count {
+        match cause {
+            Cause::Absent => &self.counts.absent,
+            Cause::Variant => &self.counts.variant,
+            Cause::Expired => &self.counts.expired,
+            Cause::Requested => &self.counts.requested,
+        }
+    }
+
+    /// RFC 9111, 5.2.1.7
+    fn not_cached<B: Body>(&self) -> Response<CacheBody<B>> {
+        let mut response = Response::new(CacheBody::empty());
+        *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+        status::add(response.headers_mut(), self.labels.only_if_cached.clone());
+        response
+    }
+}

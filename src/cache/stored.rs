@@ -1,0 +1,234 @@
+//! What the cache keeps under a key.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
+use http_body::Body;
+
+use super::{
+    age,
+    asked::Asked,
+    body::CacheBody,
+    policy::{conditional, range, reuse::Schedule},
+    status::CACHE_STATUS,
+};
+use crate::{clock::Timestamp, store::Value};
+
+/// What the cache keeps under a key: the `V` of its [`Store`](crate::store::Store).
+#[derive(Debug)]
+pub struct Stored(Kind);
+
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A response.
+    Page(Page),
+    /// The response depends on these request fields: look under the variant that they select.
+    Vary(Box<[HeaderName]>),
+    /// The response cannot be stored (hit-for-miss).
+    Pass,
+}
+
+/// A response as it is kept, ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) status: StatusCode,
+    /// With `Age` and `Cache-Status` in place, since a map that is cloned full grows when a field is added.
+    pub(crate) head: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: Option<Box<HeaderMap>>,
+    pub(crate) schedule: Schedule,
+    pub(crate) access: Access,
+    /// How long it took to make.
+    pub(crate) cost: Duration,
+    /// When a refresh in the background was last begun.
+    refreshed: AtomicU64,
+}
+
+/// Which personal requests a response may answer, on its own explicit word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Those with `Authorization` (RFC 9111, 3.5).
+    pub(crate) authorized: bool,
+    /// Those with a cookie that the rules do not know.
+    pub(crate) cookied: bool,
+}
+
+/// How long a refresh in the background is given before another is begun.
+const REFRESH_RETRY: Duration = Duration::from_secs(5);
+
+/// Roughly what a header field takes beside its name and value.
+const FIELD_OVERHEAD: usize = 112;
+
+// === impl Stored ===
+
+impl Stored {
+    pub(crate) fn page(page: Page) -> Self {
+        Self(Kind::Page(page))
+    }
+
+    pub(crate) fn vary(names: Vec<HeaderName>) -> Self {
+        Self(Kind::Vary(names.into()))
+    }
+
+    pub(crate) fn pass() -> Self {
+        Self(Kind::Pass)
+    }
+
+    #[inline]
+    pub(crate) fn kind(&self) -> &Kind {
+        &self.0
+    }
+
+    /// The fields of a sign; none of anything else.
+    pub(crate) fn names(&self) -> &[HeaderName] {
+        match &self.0 {
+            Kind::Vary(names) => names,
+            Kind::Page(_) | Kind::Pass => &[],
+        }
+    }
+
+    pub(crate) fn as_page(&self) -> Option<&Page> {
+        match &self.0 {
+            Kind::Page(page) => Some(page),
+            Kind::Vary(_) | Kind::Pass => None,
+        }
+    }
+}
+
+impl Value for Stored {
+    fn weight(&self) -> usize {
+        match &self.0 {
+            Kind::Page(page) => {
+                let trailers = page.trailers.as_deref().map_or(0, weight_of);
+                page.body.len() + weight_of(&page.head) + trailers
+            }
+            Kind::Vary(names) => names.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum(),
+            Kind::Pass => 0,
+        }
+    }
+}
+
+fn weight_of(head: &HeaderMap) -> usize {
+    head.iter().map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum()
+}
+
+// === impl Page ===
+
+impl Page {
+    /// A page of a response's end-to-end fields.
+    pub(crate) fn new(
+        status: StatusCode,
+        mut head: HeaderMap,
+        (body, trailers): (Bytes, Option<Box<HeaderMap>>),
+        (schedule, access, cost): (Schedule, Access, Duration),
+        hit: &HeaderValue,
+    ) -> Self {
+        if trailers.is_none() && !head.contains_key(header::CONTENT_LENGTH) && !status.is_informational() {
+            head.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        }
+        let nearer: Vec<HeaderValue> = head.get_all(CACHE_STATUS).iter().filter(|line| *line != hit).cloned().collect();
+        head.remove(CACHE_STATUS);
+        for line in nearer {
+            head.append(CACHE_STATUS, line);
+        }
+        head.append(CACHE_STATUS, hit.clone());
+        head.insert(header::AGE, age::value(0));
+        // Cloned once, so that the map is as small as its fields allow.
+        Self { status, head: head.clone(), body, trailers, schedule, access, cost, refreshed: AtomicU64::new(0) }
+    }
+
+    /// Whether this caller is the one who begins a refresh.
+    pub(crate) fn claim_refresh(&self, now: Timestamp) -> bool {
+        let last = self.refreshed.load(Ordering::Relaxed);
+        let due = now.since(Timestamp::from_millis(last)) >= REFRESH_RETRY || last > now.as_millis();
+        due && self.refreshed.compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The response to a request that this page may answer: all of it, a part, or that the client has it already.
+    #[inline]
+    pub(crate) fn answer<B: Body>(
+        &self,
+        parts: &request::Parts,
+        asked: Asked,
+        now: Timestamp,
+    ) -> Response<CacheBody<B>> {
+        if asked.condition() || asked.range() {
+            return self.selected(parts, asked, now);
+        }
+        self.whole(&parts.method, now)
+    }
+
+    /// How far past its lifetime it is, in whole seconds.
+    pub(crate) fn past(&self, now: Timestamp) -> u64 {
+        now.since(self.schedule.fresh_until).as_secs()
+    }
+
+    #[inline]
+    fn whole<B: Body>(&self, method: &Method, now: Timestamp) -> Response<CacheBody<B>> {
+        let body = if method == Method::HEAD {
+            CacheBody::empty()
+        } else {
+            CacheBody::stored(self.body.clone(), self.trailers.clone())
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.head.clone();
+        self.age(response.headers_mut(), now);
+        response
+    }
+
+    #[inline]
+    fn age(&self, headers: &mut HeaderMap, now: Timestamp) {
+        if let Some(value) = headers.get_mut(header::AGE) {
+            *value = age::value(self.schedule.age(now).as_secs());
+        }
+    }
+
+    fn selected<B: Body>(&self, parts: &request::Parts, asked: Asked, now: Timestamp) -> Response<CacheBody<B>> {
+        if asked.condition()
+            && conditional::answer(&parts.method, &parts.headers, self.status, &self.head, now)
+                == conditional::Answer::NotModified
+        {
+            let mut head = conditional::not_modified(&self.head);
+            for name in [header::AGE, CACHE_STATUS] {
+                for line in self.head.get_all(&name) {
+                    head.append(&name, line.clone());
+                }
+            }
+            self.age(&mut head, now);
+            let mut response = Response::new(CacheBody::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.headers_mut() = head;
+            return response;
+        }
+        let mut response = self.whole(&parts.method, now);
+        if !asked.range() || self.status != StatusCode::OK || parts.method != Method::GET || self.trailers.is_some() {
+            return response;
+        }
+        let length = self.body.len() as u64;
+        match range::extent(&parts.headers, &self.head, length, now) {
+            range::Extent::Whole => {}
+            range::Extent::Part(part) => {
+                let body = self.body.slice(part.start as usize..part.end as usize);
+                let head = response.headers_mut();
+                head.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+                head.insert(header::CONTENT_RANGE, range::content_range(&part, length));
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                *response.body_mut() = CacheBody::stored(body, None);
+            }
+            range::Extent::Unsatisfiable => {
+                let head = response.headers_mut();
+                head.remove(header::CONTENT_TYPE);
+                head.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+                head.insert(header::CONTENT_RANGE, range::unsatisfied_range(length));
+                *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+                *response.body_mut() = CacheBody::empty();
+            }
+        }
+        response
+    }
+}
