@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run --example hyper_only
-//! curl -i localhost:3000/hello        # Cache-Status: bartizan; fwd=miss; stored
+//! curl -i localhost:3000/hello        # Cache-Status: bartizan; fwd=uri-miss; stored
 //! curl -i localhost:3000/hello        # Cache-Status: bartizan; hit        and the same number, with an Age
 //! curl -i localhost:3000/now          # Cache-Control: no-store: a new number each time
 //! ```

@@ -8,7 +8,7 @@
 //! An origin that cannot be reached is an error to the cache, which may answer it with what it has; if it has nothing,
 //! the client gets a 502. The profile `conformance` is for the public HTTP cache tests.
 
-use std::{env, error::Error};
+use std::{env, error::Error, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, Version, header};
@@ -106,14 +106,18 @@ fn or_bad_gateway<B>(
 fn options() -> Result<(String, Uri, Rules), Box<dyn Error>> {
     let (mut listen, mut origin) = ("127.0.0.1:8020".to_owned(), Uri::from_static("http://127.0.0.1:8000"));
     // The same numbers in each run: nothing is drawn by lot.
-    let rules = Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER);
+    let mut rules = Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER);
     let mut args = env::args().skip(1);
     while let Some(option) = args.next() {
         let value = args.next().ok_or_else(|| format!("{option} wants a value"))?;
         match (option.as_str(), value.as_str()) {
             ("--listen", _) => listen = value,
             ("--origin", _) => origin = value.parse()?,
-            ("--profile", "default" | "conformance") => {} // the same, as long as every rule of the suite is a default
+            ("--profile", "default") => {}
+            // What the suite takes for granted, and an application should not.
+            ("--profile", "conformance") => {
+                rules = rules.stale_if_error(Duration::from_secs(3600)).danger_store_set_cookie();
+            }
             _ => return Err(format!("unknown: {option} {value}").into()),
         }
     }
