@@ -119,9 +119,8 @@ fn router(size: usize, cache: Option<CacheLayer<Memory<Stored>>>) -> Router {
 }
 
 fn cache() -> CacheLayer<Memory<Stored>> {
-    CacheLayer::new(Memory::with_capacity(256 << 20))
-        .default_ttl(Duration::from_secs(3600))
-        .body_limit(2 << 20)
+    let rules = Rules::new().default_ttl(Duration::from_secs(3600)).body_limit(2 << 20);
+    CacheLayer::new(Memory::with_capacity(256 << 20)).rules(rules)
 }
 
 // === the groups ===
@@ -388,7 +387,7 @@ trait Site: Clone + Send + 'static {
 impl<S, B> Site for S
 where
     S: Service<Request<Body>, Response = Response<B>, Error = Infallible, Future: Send> + Clone + Send + 'static,
-    B: http_body::Body<Data = Bytes, Error = axum::Error> + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Send> + Send + 'static,
 {
     fn answer(&self, request: Request<Body>) -> impl Sized {
         let mut service = self.clone();

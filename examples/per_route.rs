@@ -29,15 +29,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let profile = CacheLayer::new(store.clone()).rules(
         Rules::new()
             .default_ttl(Duration::from_secs(3600))
-            .key_header(ACCEPT_LANGUAGE),
+            .add_key_header(ACCEPT_LANGUAGE),
     );
 
-    // Computed: what the request says decides what the cache does.
-    let report = CacheLayer::new(store).rules(|request: &Parts| {
+    // Computed: what the request says decides what the cache does. Rules are made once; a clone costs nothing.
+    let (readers, editors) = (Rules::new().default_ttl(Duration::from_secs(10)), Rules::bypass());
+    let report = CacheLayer::new(store).rules_by(move |request: &Parts| {
         if request.headers.contains_key("x-editor") {
-            Rules::bypass()
+            editors.clone()
         } else {
-            Rules::new().default_ttl(Duration::from_secs(10))
+            readers.clone()
         }
     });
 

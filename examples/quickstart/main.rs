@@ -5,8 +5,8 @@
 //! ```
 //!
 //! It prints what to type in a second terminal: the same search twice, the same without a cache, a new price and the
-//! search again. See `Cache-Status: bartizan; hit` and `Age` from the second answer on, in a small part of the time of
-//! the first (30 to 60 ms); and the new price at once, while every other search stays in the cache.
+//! search again. See `Cache-Status: bartizan; hit` and `Age` from the second answer on, in a hundredth of the time of
+//! the first (tens of milliseconds); and the new price at once, while every other search stays in the cache.
 
 mod catalogue;
 
