@@ -54,13 +54,14 @@ fn main() -> ExitCode {
         let held = [
             row("bare", floor, None),
             row("bypassed", allocations(&bypassed, &Method::GET), Some(floor)),
-            row("unsafe method", allocations(&cached, &Method::POST), None),
             row("hit in memory", allocations(&cached, &Method::GET), Some(HIT_BUDGET)),
             row(
                 "hit in memory, HEAD",
                 allocations(&cached, &Method::HEAD),
                 Some(HIT_BUDGET),
             ),
+            // Last, because it invalidates what the others hit.
+            row("unsafe method", allocations(&cached, &Method::POST), None),
         ];
         held.iter().all(|held| *held)
     });
@@ -81,7 +82,7 @@ where
     S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible> + Clone,
     B: http_body::Body<Data = Bytes>,
 {
-    for expected in ["fwd=miss", "hit"] {
+    for expected in ["stored", "hit"] {
         let Ok(response) = service.clone().call(request(&Method::GET)).await;
         let status = response
             .headers()
