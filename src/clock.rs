@@ -82,8 +82,9 @@ impl Timestamp {
     }
 }
 
+/// Without the 128-bit division of `Duration::as_millis`, which a hit would notice.
 fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+    span.as_secs().saturating_mul(1000).saturating_add(u64::from(span.subsec_millis()))
 }
 
 impl From<SystemTime> for Timestamp {
@@ -101,8 +102,18 @@ impl From<Timestamp> for SystemTime {
 // === impl SystemClock ===
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is where the wall clock is read")]
+    /// Where the system has a coarse clock (Linux), that one: it is as old as the last tick, at most 10 ms, and read in a
+    /// quarter of the time.
+    #[inline]
     fn now(&self) -> Timestamp {
+        #[cfg(target_os = "linux")]
+        {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+            let (secs, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+            Timestamp(secs.unwrap_or(0).saturating_mul(1000) + nanos.unwrap_or(0) / 1_000_000)
+        }
+        #[cfg(not(target_os = "linux"))]
+        #[expect(clippy::disallowed_methods, reason = "this is where the wall clock is read")]
         SystemTime::now().into()
     }
 }

@@ -20,6 +20,8 @@ pub struct Jitter {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EarlyRefresh {
     beta: f64,
+    /// How many times the cost of a fill before the end a refresh is possible at all.
+    reach: u64,
 }
 
 // === impl Jitter ===
@@ -71,7 +73,7 @@ fn scaled(span: Duration, draw: u64) -> Duration {
 
 impl EarlyRefresh {
     /// Values are used to their end.
-    pub const NEVER: Self = Self { beta: 0.0 };
+    pub const NEVER: Self = Self { beta: 0.0, reach: 0 };
 
     /// Over 1 refreshes earlier, under 1 later. The default is 1, which is optimal for fills of exponential length.
     ///
@@ -81,20 +83,19 @@ impl EarlyRefresh {
     #[must_use]
     pub const fn beta(beta: f64) -> Self {
         assert!(beta >= 0.0 && beta < f64::INFINITY, "beta is a finite number, zero or more");
-        Self { beta }
+        // -ln(2^-64) = 44.4 is what no draw exceeds.
+        Self { beta, reach: (beta * 45.0) as u64 + 1 }
     }
 
     /// Whether a hit that finds `remaining` of the lifetime left starts a refresh, where the last fill took `cost`.
     ///
     /// `draw` is called at most once, for a value uniform over all of `u64`; far from the end it is not called at all.
     pub fn is_due(self, remaining: Duration, cost: Duration, draw: impl FnOnce() -> u64) -> bool {
-        // -ln(2^-64), which no draw exceeds: on nearly every hit this comparison is all that is done.
-        const UTMOST: f64 = 44.4;
-        let scale = cost.as_secs_f64() * self.beta;
-        let remaining = remaining.as_secs_f64();
-        if remaining >= scale * UTMOST {
+        // On nearly every hit this comparison is all that is done.
+        if remaining.as_secs() >= cost.as_secs().saturating_add(1).saturating_mul(self.reach) || self.beta == 0.0 {
             return false;
         }
+        let (remaining, scale) = (remaining.as_secs_f64(), cost.as_secs_f64() * self.beta);
         let uniform = (draw() as f64 + 1.0) / (u64::MAX as f64 + 1.0);
         scale * -uniform.ln() >= remaining
     }
@@ -146,7 +147,7 @@ mod tests {
     #[test]
     fn early_refresh_draws_only_near_the_end_and_follows_the_exponential() {
         let early = EarlyRefresh::default();
-        assert!(!early.is_due(60 * SECOND, SECOND, || panic!("far from the end")));
+        assert!(!early.is_due(100 * SECOND, SECOND, || panic!("far from the end")));
         assert!(!EarlyRefresh::NEVER.is_due(SECOND, 100 * SECOND, || panic!("never")));
         let half = u64::MAX / 2; // -ln(1/2) = 0.69 of the cost
         assert!(early.is_due(Duration::from_millis(690), SECOND, || half));

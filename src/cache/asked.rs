@@ -8,6 +8,15 @@ use super::rules::Settings;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked(u16);
 
+/// Which host a request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host<'a> {
+    /// It does not say; a plain Tower stack may have none.
+    Unsaid,
+    One(&'a [u8]),
+    Several,
+}
+
 const RANGE: u16 = 1;
 const CONDITION: u16 = 1 << 1;
 const PRECONDITION: u16 = 1 << 2;
@@ -19,11 +28,15 @@ const UPGRADE: u16 = 1 << 6;
 // === impl Asked ===
 
 impl Asked {
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut facts = 0;
-        for name in headers.keys() {
+    pub(crate) fn of(headers: &HeaderMap) -> (Self, Host<'_>) {
+        let (mut facts, mut host) = (0, Host::Unsaid);
+        for (name, value) in headers {
             // By the text and not by a chain of comparisons: the compiler makes a switch on length and words of it.
             facts |= match name.as_str() {
+                "host" => {
+                    host = if host == Host::Unsaid { Host::One(value.as_bytes()) } else { Host::Several };
+                    0
+                }
                 "range" => RANGE,
                 "if-none-match" | "if-modified-since" => CONDITION,
                 "if-match" | "if-unmodified-since" => PRECONDITION,
@@ -34,7 +47,7 @@ impl Asked {
                 _ => 0,
             };
         }
-        Self(facts)
+        (Self(facts), host)
     }
 
     /// `Range`.
@@ -130,7 +143,7 @@ mod tests {
             (&["lang =en"], false),
         ] {
             let parts = parts(lines);
-            let asked = Asked::of(&parts.headers);
+            let (asked, _) = Asked::of(&parts.headers);
             assert_eq!(asked.personal_cookie(&parts.headers, rules.settings()), personal, "{lines:?}");
         }
     }

@@ -69,7 +69,7 @@ impl<S, T, B> Errand<S, T, B> {
             parts: &self.parts,
             asked: self.asked,
             audience: self.audience,
-            now: self.shared.clock.now(),
+            now: self.shared.plan.clock.now(),
         }
     }
 }
@@ -177,7 +177,7 @@ impl<S, T, B> Errand<S, T, B> {
         let tags = settings.rule_tags(&parts);
         let (mut client, ()) = Request::new(()).into_parts();
         client.headers = parts.headers.clone();
-        let begun = shared.clock.now();
+        let begun = shared.plan.clock.now();
 
         // A refresh may have been caused by a HEAD.
         parts.method = Method::GET;

@@ -143,7 +143,7 @@ impl Draft {
             return self.pass(lease, shared).await;
         }
         let (keep_until, tags) = (self.keep_until, self.tags.clone());
-        let page = self.into_page(Bytes::from(copy.data), copy.trailers, shared.clock.now(), &shared.labels.hit);
+        let page = self.into_page(Bytes::from(copy.data), copy.trailers, shared.plan.clock.now(), &shared.labels.hit);
         stored(lease.fill(Stored::page(page), keep_until, tags).await, shared);
     }
 
@@ -164,7 +164,7 @@ pub(crate) async fn pass<L, T>(lease: L, shared: &Shared<T>, ttl: Duration)
 where
     L: Lease<Stored>,
 {
-    let until = shared.clock.now().plus(ttl);
+    let until = shared.plan.clock.now().plus(ttl);
     if let Err(_error) = lease.fill(Stored::pass(), until, Tags::default()).await {
         event!(error = %_error, "a mark did not reach the store");
     }

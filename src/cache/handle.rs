@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 use http::{Uri, request::Parts};
 
 use super::{
+    asked::Asked,
     counters::Counters,
     key,
     layer::{RuleSource, Shared},
@@ -47,8 +48,8 @@ impl<T: Store<Stored>> CacheHandle<T> {
     ///
     /// When the request does not say which host it is for, or the store cannot be told.
     pub async fn purge(&self, parts: &Parts) -> Result<(), Error> {
-        let rules = self.shared.rules.of(parts);
-        let primary = key::primary(&self.shared.seed, rules.settings(), parts)
+        let rules = self.shared.plan.rules.of(parts);
+        let primary = key::primary(&self.shared.seed, rules.settings(), parts, Asked::of(&parts.headers).1)
             .ok_or_else(|| Error::invalid("the request to purge names no host, or several"))?;
         self.purge_key(primary).await
     }
@@ -98,7 +99,7 @@ impl<T: Store<Stored>> CacheHandle<T> {
 
     /// The key of a URI, to purge by later.
     pub fn key(&self, uri: &Uri) -> Option<Primary> {
-        let rules = self.shared.rules.of_uri(uri);
+        let rules = self.shared.plan.rules.of_uri(uri);
         key::of_uri(&self.shared.seed, rules.settings(), uri)
     }
 

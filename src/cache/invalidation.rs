@@ -6,7 +6,9 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, reques
 use http_body::Body;
 use tower_service::Service;
 
-use super::{body::CacheBody, fill, key, layer::Shared, policy::invalidate, rules::Rules, status, stored::Stored};
+use super::{
+    asked::Asked, body::CacheBody, fill, key, layer::Shared, policy::invalidate, rules::Rules, status, stored::Stored,
+};
 use crate::store::{Primary, Store};
 
 /// The resources that an unsafe request may have changed.
@@ -76,7 +78,7 @@ impl<T: Store<Stored>> Invalidation<T> {
             }
             _ => uri,
         };
-        key::primary(&self.shared.seed, self.rules.settings(), &parts)
+        key::primary(&self.shared.seed, self.rules.settings(), &parts, Asked::of(&parts.headers).1)
     }
 
     /// The target as an absolute URI, which references are resolved against.

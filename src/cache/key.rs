@@ -3,10 +3,10 @@
 //! The target URI names the resource; everything else that selects the response is hashed into the variant, so that
 //! purging a URI reaches every variant of it.
 
-use http::{HeaderMap, HeaderName, Uri, header, request::Parts, uri::Scheme};
+use http::{HeaderMap, HeaderName, Uri, request::Parts, uri::Scheme};
 
 use super::{
-    asked::{self, Asked},
+    asked::{self, Asked, Host},
     policy::vary,
     query::Query,
     rules::Settings,
@@ -40,8 +40,13 @@ pub(crate) struct Personal {
 /// The key of the response to a request that is selected by what the rules know, before any `Vary`.
 ///
 /// `None` when the request does not say which host it is for in a way that can be understood.
-pub(crate) fn of(seed: &Seed, settings: &Settings, parts: &Parts, asked: Asked) -> Option<(Key, Audience)> {
-    let key = Key::new(primary(seed, settings, parts)?);
+pub(crate) fn of(
+    seed: &Seed,
+    settings: &Settings,
+    parts: &Parts,
+    (asked, host): (Asked, Host<'_>),
+) -> Option<(Key, Audience)> {
+    let key = Key::new(primary(seed, settings, parts, host)?);
     let personal =
         Personal { authorized: asked.authorization(), cookied: asked.personal_cookie(&parts.headers, settings) };
     let principal = settings.principal(parts);
@@ -91,11 +96,13 @@ pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], headers: &He
 }
 
 /// The resource that a request addresses.
-pub(crate) fn primary(seed: &Seed, settings: &Settings, parts: &Parts) -> Option<Primary> {
+pub(crate) fn primary(seed: &Seed, settings: &Settings, parts: &Parts, host: Host<'_>) -> Option<Primary> {
     let site = settings.site.as_ref().unwrap_or(&parts.uri);
-    let authority = match site.authority() {
-        Some(authority) => authority.as_str().as_bytes(),
-        None => host(&parts.headers)?,
+    let authority = match (site.authority(), host) {
+        (Some(authority), _) => authority.as_str().as_bytes(),
+        (None, Host::One(host)) => host,
+        (None, Host::Unsaid) => b"",
+        (None, Host::Several) => return None,
     };
     resource(seed, site.scheme(), authority, &parts.uri, &settings.query)
 }
@@ -107,37 +114,59 @@ pub(crate) fn of_uri(seed: &Seed, settings: &Settings, uri: &Uri) -> Option<Prim
 }
 
 fn resource(seed: &Seed, scheme: Option<&Scheme>, authority: &[u8], uri: &Uri, query: &Query) -> Option<Primary> {
-    let scheme = scheme.map_or("http", Scheme::as_str);
     let mut hasher = seed.hasher();
-    hasher.field(scheme.as_bytes());
-    hash_authority(authority, scheme, &mut hasher)?;
+    let own_port: &[u8] = match scheme.map_or("http", Scheme::as_str) {
+        "http" => {
+            hasher.sign(0);
+            b":80"
+        }
+        "https" => {
+            hasher.sign(1);
+            b":443"
+        }
+        other => {
+            hasher.sign(2);
+            hasher.field(other.as_bytes());
+            b""
+        }
+    };
+    hash_authority(authority, own_port, &mut hasher)?;
     hasher.field(uri.path().as_bytes());
     query.hash(uri.query(), &mut hasher);
     Some(Primary::from(hasher.finish()))
 }
 
-/// The one `Host`, empty if there is none; `None` if there are several.
-fn host(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut lines = headers.get_all(header::HOST).into_iter();
-    let first = lines.next().map_or(&b""[..], |host| host.as_bytes());
-    lines.next().is_none().then_some(first)
-}
-
 /// Without regard to case, and without the scheme's own port (RFC 9110, 4.2.3).
-fn hash_authority(authority: &[u8], scheme: &str, hasher: &mut KeyHasher) -> Option<()> {
-    let own_port: &[u8] = if scheme == "https" { b":443" } else { b":80" };
+fn hash_authority(authority: &[u8], own_port: &[u8], hasher: &mut KeyHasher) -> Option<()> {
     let authority = authority.strip_suffix(own_port).unwrap_or(authority);
-    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
-    let mut lower = [0; LONGEST_AUTHORITY];
-    let lower = lower.get_mut(..authority.len())?;
-    lower.copy_from_slice(authority);
-    lower.make_ascii_lowercase();
-    if !lower.iter().all(allowed) {
+    if authority.len() > LONGEST_AUTHORITY {
         return None;
     }
-    hasher.field(lower);
-    Some(())
+    hasher.mapped_field(authority, |byte| match IN_AUTHORITY[usize::from(byte)] {
+        0 => None,
+        lower => Some(lower),
+    })
 }
+
+/// What a host and a port are made of, in lower case; zero for what they are not (RFC 3986, 3.2.2). User information is
+/// not for a server to see.
+static IN_AUTHORITY: [u8; 256] = {
+    let mut lower = [0; 256];
+    let signs = b"-._~:[]%!$&'()*+,;=";
+    let mut at = 0;
+    while at < 256 {
+        if (at as u8).is_ascii_alphanumeric() {
+            lower[at] = (at as u8).to_ascii_lowercase();
+        }
+        at += 1;
+    }
+    at = 0;
+    while at < signs.len() {
+        lower[signs[at] as usize] = signs[at];
+        at += 1;
+    }
+    lower
+};
 
 /// Zero is the variant that nothing selects.
 fn nonzero(hash: u128) -> u128 {
@@ -146,7 +175,7 @@ fn nonzero(hash: u128) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
+    use http::{Request, header};
     use proptest::prelude::*;
 
     use super::*;

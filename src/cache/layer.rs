@@ -21,9 +21,7 @@ use crate::{
 /// One layer is one set of rules over a store; routes that want other rules have layers of their own over the same
 /// store. A clone is the same cache.
 pub struct CacheLayer<T> {
-    store: T,
-    plan: Plan,
-    /// What a change of the plan begins anew, so that handles and services of one plan share it.
+    /// One pointer, since routers clone their layers; a change of the plan begins it anew.
     shared: Arc<Shared<T>>,
 }
 
@@ -31,17 +29,17 @@ pub struct CacheLayer<T> {
 pub(crate) struct Shared<T> {
     pub(crate) fetch: Fetch<T>,
     pub(crate) seed: Seed,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rules: RuleSource,
+    pub(crate) plan: Plan,
     pub(crate) labels: Labels,
     pub(crate) counts: Counts,
     pub(crate) budget: Budget,
 }
 
+/// What the layer's setters set.
 #[derive(Clone)]
-struct Plan {
-    clock: Arc<dyn Clock>,
-    rules: RuleSource,
+pub(crate) struct Plan {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rules: RuleSource,
     name: Box<str>,
     limits: Limits,
     fill_bytes: u64,
@@ -71,7 +69,7 @@ impl<T: Store<Stored>> CacheLayer<T> {
             },
             fill_bytes: 64 << 20,
         };
-        Self { shared: plan.carry_out(&store), store, plan }
+        Self { shared: plan.carry_out(store) }
     }
 
     /// How long a response is fresh that does not say so itself. Short for [`Rules::default_ttl`] in
@@ -82,7 +80,7 @@ impl<T: Store<Stored>> CacheLayer<T> {
     /// When the rules are computed: say it there.
     #[must_use]
     pub fn default_ttl(self, ttl: Duration) -> Self {
-        let rules = match &self.plan.rules {
+        let rules = match &self.shared.plan.rules {
             RuleSource::Constant(rules) => rules.clone().default_ttl(ttl),
             RuleSource::Computed(_) => panic!("rules computed from the request say their own default TTL"),
         };
@@ -162,10 +160,10 @@ impl<T: Store<Stored>> CacheLayer<T> {
         CacheHandle::new(Arc::clone(&self.shared))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Plan)) -> Self {
-        change(&mut self.plan);
-        self.shared = self.plan.carry_out(&self.store);
-        self
+    fn change(self, change: impl FnOnce(&mut Plan)) -> Self {
+        let mut plan = self.shared.plan.clone();
+        change(&mut plan);
+        Self { shared: plan.carry_out(self.shared.fetch.store().clone()) }
     }
 }
 
@@ -177,18 +175,18 @@ impl<S, T> Layer<S> for CacheLayer<T> {
     }
 }
 
-impl<T: Clone> Clone for CacheLayer<T> {
+impl<T> Clone for CacheLayer<T> {
     fn clone(&self) -> Self {
-        Self { store: self.store.clone(), plan: self.plan.clone(), shared: Arc::clone(&self.shared) }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for CacheLayer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheLayer")
-            .field("store", &self.store)
-            .field("name", &self.plan.name)
-            .field("rules", &self.plan.rules)
+            .field("store", self.shared.fetch.store())
+            .field("name", &self.shared.plan.name)
+            .field("rules", &self.shared.plan.rules)
             .finish_non_exhaustive()
     }
 }
@@ -196,15 +194,14 @@ impl<T: fmt::Debug> fmt::Debug for CacheLayer<T> {
 // === impl Plan ===
 
 impl Plan {
-    fn carry_out<T: Store<Stored>>(&self, store: &T) -> Arc<Shared<T>> {
+    fn carry_out<T: Store<Stored>>(self, store: T) -> Arc<Shared<T>> {
         Arc::new(Shared {
-            fetch: Fetch::new(store.clone(), self.limits),
             seed: store.seed(),
-            clock: Arc::clone(&self.clock),
-            rules: self.rules.clone(),
+            fetch: Fetch::new(store, self.limits),
             labels: Labels::new(&self.name),
             counts: Counts::default(),
             budget: Budget::new(self.fill_bytes),
+            plan: self,
         })
     }
 }

@@ -1,10 +1,10 @@
 //! Response caching.
 
-mod age;
 mod asked;
 mod body;
 mod budget;
 mod counters;
+mod digits;
 mod errand;
 mod fill;
 mod future;

@@ -56,15 +56,15 @@ impl Query {
     /// Adds the chosen part of `query` to a key.
     pub(crate) fn hash(&self, query: Option<&str>, into: &mut KeyHasher) {
         match query {
-            None => into.number(0),
+            None => into.sign(0),
             Some(query) if self.is_whole() => {
-                into.number(1);
+                into.sign(1);
                 into.field(query.as_bytes());
             }
             Some(query) => match self.chosen(query) {
-                None => into.number(0),
+                None => into.sign(0),
                 Some(chosen) => {
-                    into.number(1);
+                    into.sign(1);
                     into.field(chosen.as_bytes());
                 }
             },
@@ -92,7 +92,7 @@ impl Query {
     }
 
     fn is_whole(&self) -> bool {
-        *self == Self::ALL
+        matches!((&self.choice, self.order), (Choice::All, Order::AsSent))
     }
 
     /// The chosen part; `None` where nothing is left of a query.

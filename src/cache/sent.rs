@@ -87,7 +87,7 @@ impl<T: Store<Stored>> Sent<T> {
         }
         let (mut parts, body) = response.into_parts();
         let word = parts.extensions.remove::<Caching>().unwrap_or_default();
-        let answered = self.shared.clock.now();
+        let answered = self.shared.plan.clock.now();
         let selection = self.selection(&parts.headers);
         self.add_vary(&mut parts.headers);
         let storable = self.storable(parts.status, &parts.headers, &word, answered);
@@ -126,7 +126,7 @@ impl<T: Store<Stored>> Sent<T> {
 
     /// The stale page in place of an error, where that is allowed.
     pub(crate) fn rescue<B: Body>(&self, status: Option<StatusCode>) -> Option<Response<CacheBody<B>>> {
-        let now = self.shared.clock.now();
+        let now = self.shared.plan.clock.now();
         let page = self.stale.as_ref()?.as_page().filter(|page| page.schedule.may_serve_on_error(now))?;
         let line = self.shared.labels.forwarded(self.cause);
         let line = match status {
@@ -142,7 +142,7 @@ impl<T: Store<Stored>> Sent<T> {
 
     /// A 304 to the validators of `page`: it is good for longer, and has some new fields.
     pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
-        let now = self.shared.clock.now();
+        let now = self.shared.plan.clock.now();
         let line = |fate| self.shared.labels.forwarded(self.cause).status(StatusCode::NOT_MODIFIED).fate(fate).value();
         if update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
             // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.

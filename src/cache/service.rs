@@ -102,7 +102,7 @@ where
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (parts, body) = request.into_parts();
         let computed;
-        let rules = match &self.shared.rules {
+        let rules = match &self.shared.plan.rules {
             RuleSource::Constant(rules) => rules,
             RuleSource::Computed(rules) => {
                 computed = rules(&parts);
@@ -130,12 +130,13 @@ where
             ));
         }
 
-        let asked = Asked::of(&parts.headers);
+        let (asked, host) = Asked::of(&parts.headers);
         let is_plain = body.is_end_stream() && !asked.upgrade() && !asked.precondition();
-        let Some((key, audience)) = key::of(&shared.seed, settings, &parts, asked).filter(|_| is_plain) else {
+        let keyed = key::of(&shared.seed, settings, &parts, (asked, host)).filter(|_| is_plain);
+        let Some((key, audience)) = keyed else {
             return forward(&mut self.inner, parts, body, &shared.labels.bypass, &shared.counts.bypass);
         };
-        let look = Look { shared, settings, parts: &parts, asked, audience, now: shared.clock.now() };
+        let look = Look { shared, settings, parts: &parts, asked, audience, now: shared.plan.clock.now() };
         let miss = match look.walk(key) {
             Walk::Good { kept, key, stale, refresh } => {
                 let Some(page) = kept.as_page() else { unreachable!("only pages are good") };

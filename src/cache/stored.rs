@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use http_body::Body;
 
 use super::{
-    age,
     asked::Asked,
     body::CacheBody,
+    digits,
     policy::{conditional, range, reuse::Schedule},
     status::CACHE_STATUS,
 };
@@ -36,7 +36,8 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) status: StatusCode,
-    /// With `Age` and `Cache-Status` in place, since a map that is cloned full grows when a field is added.
+    /// With `Age` and `Cache-Status` in place, since a map that is cloned full grows when a field is added. `Age` is the
+    /// first field, where it is found without a search.
     pub(crate) head: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) trailers: Option<Box<HeaderMap>>,
@@ -127,18 +128,19 @@ impl Page {
         (schedule, access, cost): (Schedule, Access, Duration),
         hit: &HeaderValue,
     ) -> Self {
-        if trailers.is_none() && !head.contains_key(header::CONTENT_LENGTH) && !status.is_informational() {
-            head.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        if trailers.is_none() {
+            head.insert(header::CONTENT_LENGTH, digits::value(body.len() as u64));
         }
-        let nearer: Vec<HeaderValue> = head.get_all(CACHE_STATUS).iter().filter(|line| *line != hit).cloned().collect();
-        head.remove(CACHE_STATUS);
-        for line in nearer {
-            head.append(CACHE_STATUS, line);
+        let mut dressed = HeaderMap::with_capacity(head.len() + 2);
+        dressed.insert(header::AGE, digits::value(0));
+        for (name, value) in
+            head.iter().filter(|(name, value)| **name != header::AGE && (**name != CACHE_STATUS || *value != hit))
+        {
+            dressed.append(name, value.clone());
         }
-        head.append(CACHE_STATUS, hit.clone());
-        head.insert(header::AGE, age::value(0));
+        dressed.append(CACHE_STATUS, hit.clone());
         // Cloned once, so that the map is as small as its fields allow.
-        Self { status, head: head.clone(), body, trailers, schedule, access, cost, refreshed: AtomicU64::new(0) }
+        Self { status, head: dressed.clone(), body, trailers, schedule, access, cost, refreshed: AtomicU64::new(0) }
     }
 
     /// Whether this caller is the one who begins a refresh.
@@ -177,15 +179,14 @@ impl Page {
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
         *response.headers_mut() = self.head.clone();
-        self.age(response.headers_mut(), now);
+        if let Some(age) = response.headers_mut().values_mut().next() {
+            *age = self.age(now);
+        }
         response
     }
 
-    #[inline]
-    fn age(&self, headers: &mut HeaderMap, now: Timestamp) {
-        if let Some(value) = headers.get_mut(header::AGE) {
-            *value = age::value(self.schedule.age(now).as_secs());
-        }
+    fn age(&self, now: Timestamp) -> HeaderValue {
+        digits::value(self.schedule.age(now).as_secs())
     }
 
     fn selected<B: Body>(&self, parts: &request::Parts, asked: Asked, now: Timestamp) -> Response<CacheBody<B>> {
@@ -194,12 +195,10 @@ impl Page {
                 == conditional::Answer::NotModified
         {
             let mut head = conditional::not_modified(&self.head);
-            for name in [header::AGE, CACHE_STATUS] {
-                for line in self.head.get_all(&name) {
-                    head.append(&name, line.clone());
-                }
+            for line in self.head.get_all(CACHE_STATUS) {
+                head.append(CACHE_STATUS, line.clone());
             }
-            self.age(&mut head, now);
+            head.insert(header::AGE, self.age(now));
             let mut response = Response::new(CacheBody::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             *response.headers_mut() = head;
@@ -215,7 +214,7 @@ impl Page {
             range::Extent::Part(part) => {
                 let body = self.body.slice(part.start as usize..part.end as usize);
                 let head = response.headers_mut();
-                head.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+                head.insert(header::CONTENT_LENGTH, digits::value(body.len() as u64));
                 head.insert(header::CONTENT_RANGE, range::content_range(&part, length));
                 *response.status_mut() = StatusCode::PARTIAL_CONTENT;
                 *response.body_mut() = CacheBody::stored(body, None);

@@ -1,24 +1,24 @@
-//! `Age` without an allocation.
+//! Numbers as field values, without an allocation and without a count that threads would share.
 
 use http::HeaderValue;
 
-/// Ages up to here, which is 2 h 46 min, are ready in the program's own memory.
+/// Numbers below this are ready in the program's own memory: an `Age` of 2 h 46 min, a `Content-Length` of 10 kB.
 const READY: u64 = 10_000;
 
-/// The value of an `Age` field (RFC 9111, 5.1).
+/// `number` in decimal.
 #[inline]
-pub(crate) fn value(secs: u64) -> HeaderValue {
-    if secs < READY { HeaderValue::from_static(ready(secs as usize)) } else { HeaderValue::from(secs) }
+pub(crate) fn value(number: u64) -> HeaderValue {
+    if number < READY { HeaderValue::from_static(ready(number as usize)) } else { HeaderValue::from(number) }
 }
 
-fn ready(secs: usize) -> &'static str {
-    let (digits, before) = match secs {
+fn ready(number: usize) -> &'static str {
+    let (digits, before) = match number {
         0..10 => (1, 0),
         10..100 => (2, 10 - 2 * 10),
         100..1000 => (3, 10 + 180 - 3 * 100),
         _ => (4, 10 + 180 + 2700 - 4 * 1000),
     };
-    let start = (digits * secs as isize + before) as usize;
+    let start = (digits * number as isize + before) as usize;
     &NUMBERS[start..start + digits as usize]
 }
 
@@ -55,9 +55,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_age_is_its_number() {
-        for secs in (0..2 * READY).chain([u64::from(u32::MAX), u64::MAX]) {
-            assert_eq!(value(secs).to_str().unwrap(), secs.to_string());
+    fn every_number_is_its_digits() {
+        for number in (0..2 * READY).chain([u64::from(u32::MAX), u64::MAX]) {
+            assert_eq!(value(number).to_str().unwrap(), number.to_string());
         }
     }
 }
