@@ -1,5 +1,7 @@
 //! Stores: the contract, the store of one process, and what makes any store one type.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod contract;
 mod erased;
 pub(crate) mod fetch;
