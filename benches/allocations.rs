@@ -35,17 +35,13 @@ use tower::{Layer, Service, service_fn};
 const HIT_BUDGET: u64 = 2;
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime needs no more than this");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs no more than this");
     // One thread, and nothing else runs on it between two awaits: what is counted is the request's own.
     let held = runtime.block_on(async {
         let bare = service_fn(origin);
         let store = Memory::with_capacity(16 << 20);
-        let cached = CacheLayer::new(store.clone())
-            .default_ttl(Duration::from_secs(3600))
-            .layer(bare);
+        let cached = CacheLayer::new(store.clone()).default_ttl(Duration::from_secs(3600)).layer(bare);
         let bypassed = CacheLayer::new(store).rules(Rules::bypass()).layer(bare);
         fill(&cached).await;
 
@@ -56,11 +52,7 @@ fn main() -> ExitCode {
             row("bypassed", allocations(&bypassed, &Method::GET), Some(floor)),
             row("unsafe method", allocations(&cached, &Method::POST), None),
             row("hit in memory", allocations(&cached, &Method::GET), Some(HIT_BUDGET)),
-            row(
-                "hit in memory, HEAD",
-                allocations(&cached, &Method::HEAD),
-                Some(HIT_BUDGET),
-            ),
+            row("hit in memory, HEAD", allocations(&cached, &Method::HEAD), Some(HIT_BUDGET)),
         ];
         held.iter().all(|held| *held)
     });
@@ -69,9 +61,7 @@ fn main() -> ExitCode {
 
 fn origin(_request: Request<Empty<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
     let mut response = Response::new(Full::new(Bytes::from_static(&[b'x'; 1024])));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     ready(Ok(response))
 }
 
@@ -83,15 +73,8 @@ where
 {
     for expected in ["fwd=miss", "hit"] {
         let Ok(response) = service.clone().call(request(&Method::GET)).await;
-        let status = response
-            .headers()
-            .get("cache-status")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        assert!(
-            status.contains(expected),
-            "Cache-Status is {status:?} where {expected} belongs"
-        );
+        let status = response.headers().get("cache-status").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert!(status.contains(expected), "Cache-Status is {status:?} where {expected} belongs");
         // Whether the body could be read to its end shows in the next answer.
         drop(response.into_body().collect().await);
     }
@@ -119,9 +102,7 @@ fn request(method: &Method) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
     *request.method_mut() = method.clone();
     *request.uri_mut() = http::Uri::from_static("/page/17");
-    request
-        .headers_mut()
-        .insert(HOST, HeaderValue::from_static("bench.example"));
+    request.headers_mut().insert(HOST, HeaderValue::from_static("bench.example"));
     request
 }
 
@@ -136,9 +117,6 @@ fn at_once<F: Future>(future: F) -> F::Output {
 fn row(name: &str, made: u64, budget: Option<u64>) -> bool {
     let held = budget.is_none_or(|budget| made <= budget);
     let budget = budget.map_or_else(|| "-".to_owned(), |budget| budget.to_string());
-    println!(
-        "{name:<28}{made:>12}{budget:>10}{}",
-        if held { "" } else { "  EXCEEDED" }
-    );
+    println!("{name:<28}{made:>12}{budget:>10}{}", if held { "" } else { "  EXCEEDED" });
     held
 }

@@ -54,29 +54,17 @@ const KEYS: usize = 10_000;
 const KIB: usize = 1 << 10;
 
 fn main() -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime needs no more than this");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime needs no more than this");
     let mut criterion = Criterion::default()
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(2))
         .sample_size(20)
         .configure_from_args();
-    for (name, size) in [
-        ("hit of 1 KiB", KIB),
-        ("hit of 64 KiB", 64 * KIB),
-        ("hit of 1 MiB", 1024 * KIB),
-    ] {
+    for (name, size) in [("hit of 1 KiB", KIB), ("hit of 64 KiB", 64 * KIB), ("hit of 1 MiB", 1024 * KIB)] {
         hits(&mut criterion, &runtime, name, size, &[page(17)]);
     }
-    hits(
-        &mut criterion,
-        &runtime,
-        "hit among 10 000 zipf keys",
-        KIB,
-        &zipf_pages(),
-    );
+    hits(&mut criterion, &runtime, "hit among 10 000 zipf keys", KIB, &zipf_pages());
     misses(&mut criterion, &runtime);
     bypasses(&mut criterion);
     bursts(&mut criterion, &runtime);
@@ -134,18 +122,8 @@ fn hits(criterion: &mut Criterion, runtime: &Runtime, name: &str, size: usize, p
     }
     let mut group = criterion.benchmark_group(name);
     run(&mut group, "floor", &bare(size), pages);
-    run(
-        &mut group,
-        "in the route",
-        &filled(runtime, in_route(size), pages),
-        pages,
-    );
-    run(
-        &mut group,
-        "outside the router",
-        &filled(runtime, outside(size), pages),
-        pages,
-    );
+    run(&mut group, "in the route", &filled(runtime, in_route(size), pages), pages);
+    run(&mut group, "outside the router", &filled(runtime, outside(size), pages), pages);
     group.finish();
 }
 
@@ -188,12 +166,7 @@ fn bypasses(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("bypass");
     run(&mut group, "floor", &bare(KIB), &Method::GET);
     run(&mut group, "in the route", &router(KIB, Some(by_rule())), &Method::GET);
-    run(
-        &mut group,
-        "outside the router",
-        &by_rule().layer(bare(KIB)),
-        &Method::GET,
-    );
+    run(&mut group, "outside the router", &by_rule().layer(bare(KIB)), &Method::GET);
     group.finish();
     let mut group = criterion.benchmark_group("POST");
     run(&mut group, "floor", &bare(KIB), &Method::POST);
@@ -226,9 +199,7 @@ fn bursts(criterion: &mut Criterion, runtime: &Runtime) {
             });
         });
         // The next one is the first that was not asked for.
-        cold.next()
-            .and_then(|page| page.path().rsplit('/').next().and_then(|id| id.parse().ok()))
-            .unwrap_or_default()
+        cold.next().and_then(|page| page.path().rsplit('/').next().and_then(|id| id.parse().ok())).unwrap_or_default()
     }
     let calls = Arc::new(AtomicU64::new(0));
     let origin = {
@@ -246,11 +217,7 @@ fn bursts(criterion: &mut Criterion, runtime: &Runtime) {
     calls.store(0, Ordering::Relaxed);
     let bursts = run(&mut group, runtime, "outside the router", &cache().layer(origin));
     group.finish();
-    assert_eq!(
-        calls.load(Ordering::Relaxed),
-        bursts,
-        "the origin is called once for each burst"
-    );
+    assert_eq!(calls.load(Ordering::Relaxed), bursts, "the origin is called once for each burst");
 }
 
 /// The time of one request as each of two threads sees it, while the other does the same.
@@ -266,18 +233,8 @@ fn threads(criterion: &mut Criterion, runtime: &Runtime) {
     let pages = zipf_pages();
     let mut group = criterion.benchmark_group("threads, 10 000 zipf keys");
     run(&mut group, "floor", &bare(KIB), &pages);
-    run(
-        &mut group,
-        "in the route",
-        &filled(runtime, in_route(KIB), &pages),
-        &pages,
-    );
-    run(
-        &mut group,
-        "outside the router",
-        &filled(runtime, outside(KIB), &pages),
-        &pages,
-    );
+    run(&mut group, "in the route", &filled(runtime, in_route(KIB), &pages), &pages);
+    run(&mut group, "outside the router", &filled(runtime, outside(KIB), &pages), &pages);
     group.finish();
 }
 
@@ -294,30 +251,10 @@ fn ratios(runtime: &Runtime) -> bool {
     let around_many = filled(runtime, outside(KIB), &zipf);
     println!();
     let held = [
-        ratio(
-            "in the route / floor",
-            1.15,
-            || nanos(&in_route, &one),
-            || nanos(&floor, &one),
-        ),
-        ratio(
-            "outside the router / floor",
-            0.60,
-            || nanos(&around, &one),
-            || nanos(&floor, &one),
-        ),
-        ratio(
-            "64 KiB / 1 KiB",
-            1.10,
-            || nanos(&around_64, &one),
-            || nanos(&around, &one),
-        ),
-        ratio(
-            "two threads / one",
-            1.3,
-            || nanos_on_two_threads(&around_many, &zipf),
-            || nanos(&around_many, &zipf),
-        ),
+        ratio("in the route / floor", 1.15, || nanos(&in_route, &one), || nanos(&floor, &one)),
+        ratio("outside the router / floor", 0.60, || nanos(&around, &one), || nanos(&floor, &one)),
+        ratio("64 KiB / 1 KiB", 1.10, || nanos(&around_64, &one), || nanos(&around, &one)),
+        ratio("two threads / one", 1.3, || nanos_on_two_threads(&around_many, &zipf), || nanos(&around_many, &zipf)),
     ];
     held.iter().all(|held| *held)
 }
@@ -404,21 +341,14 @@ where
         let answer = tower::ServiceExt::oneshot(self.clone(), request);
         async {
             let Ok(response) = answer.await;
-            response
-                .into_body()
-                .collect()
-                .await
-                .map_or(0, |body| body.to_bytes().len())
+            response.into_body().collect().await.map_or(0, |body| body.to_bytes().len())
         }
     }
 
     fn hits(&self, request: Request<Body>) -> bool {
         match pin!(self.clone().call(request)).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(response)) => {
-                let status = response
-                    .headers()
-                    .get("cache-status")
-                    .and_then(|status| status.to_str().ok());
+                let status = response.headers().get("cache-status").and_then(|status| status.to_str().ok());
                 status.is_some_and(|status| status.contains("; hit"))
             }
             Poll::Pending => false,
@@ -441,9 +371,7 @@ fn filled<S: Site>(runtime: &Runtime, site: S, pages: &[Uri]) -> S {
 fn get_request(page: &Uri) -> Request<Body> {
     let mut request = Request::new(Body::empty());
     *request.uri_mut() = page.clone();
-    request
-        .headers_mut()
-        .insert(HOST, HeaderValue::from_static("bench.example"));
+    request.headers_mut().insert(HOST, HeaderValue::from_static("bench.example"));
     request
 }
 

@@ -59,11 +59,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let held = [verdict("one hot key", &hot), verdict("10 000 zipf keys", &zipf)];
-    if held == [true; 2] {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    if held == [true; 2] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// What is asked of either map.
@@ -131,9 +127,7 @@ fn churn<M: Map>(group: &mut BenchmarkGroup<'_, WallTime>) {
 fn verdict(what: &str, keys: &[u128]) -> bool {
     const ROUNDS: usize = 9;
     let (quick, moka) = (filled::<QuickCache>(keys), filled::<Moka>(keys));
-    let mut rounds: Vec<_> = (0..ROUNDS)
-        .map(|_| (ns_per_hit(&quick, keys), ns_per_hit(&moka, keys)))
-        .collect();
+    let mut rounds: Vec<_> = (0..ROUNDS).map(|_| (ns_per_hit(&quick, keys), ns_per_hit(&moka, keys))).collect();
     rounds.sort_by(|(a, b), (c, d)| (a / b).total_cmp(&(c / d)));
     let (quick, moka) = rounds[ROUNDS / 2];
     let ratio = quick / moka;

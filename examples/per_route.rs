@@ -26,20 +26,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let news = CacheLayer::new(store.clone()).default_ttl(Duration::from_secs(60));
 
     // One entry per language, for an hour.
-    let profile = CacheLayer::new(store.clone()).rules(
-        Rules::new()
-            .default_ttl(Duration::from_secs(3600))
-            .add_key_header(ACCEPT_LANGUAGE),
-    );
+    let profile = CacheLayer::new(store.clone())
+        .rules(Rules::new().default_ttl(Duration::from_secs(3600)).add_key_header(ACCEPT_LANGUAGE));
 
     // Computed: what the request says decides what the cache does. Rules are made once; a clone costs nothing.
     let (readers, editors) = (Rules::new().default_ttl(Duration::from_secs(10)), Rules::bypass());
     let report = CacheLayer::new(store).rules_by(move |request: &Parts| {
-        if request.headers.contains_key("x-editor") {
-            editors.clone()
-        } else {
-            readers.clone()
-        }
+        if request.headers.contains_key("x-editor") { editors.clone() } else { readers.clone() }
     });
 
     let app = Router::new()
@@ -73,13 +66,7 @@ async fn ask(app: &Router, path: &str, header: Option<(&str, &str)>) -> Result<(
         request = request.header(name, value);
     }
     let response = app.clone().oneshot(request.body(Body::empty())?).await?;
-    let said = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or("-")
-    };
+    let said = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
     let asked = header.map_or_else(|| path.to_owned(), |(name, value)| format!("{path} ({name}: {value})"));
     println!("{asked:32} {:40} age {}", said("cache-status"), said(AGE.as_str()));
     // An answer is stored when its body ends.

@@ -94,11 +94,7 @@ impl Catalogue {
         }
         let rarity: Vec<f32> = uses.iter().map(|uses| (PRODUCTS as f32 / *uses as f32).ln()).collect();
         for product in &mut products {
-            let squares: f32 = product
-                .words
-                .iter()
-                .map(|word| rarity[usize::from(*word)].powi(2))
-                .sum();
+            let squares: f32 = product.words.iter().map(|word| rarity[usize::from(*word)].powi(2)).sum();
             product.norm = squares.sqrt();
         }
         Self { products, rarity }
@@ -120,10 +116,7 @@ impl Catalogue {
             }
         }
         found.sort_unstable_by(best_first);
-        let shown = found
-            .iter()
-            .skip(page.saturating_sub(1).saturating_mul(PER_PAGE))
-            .take(PER_PAGE);
+        let shown = found.iter().skip(page.saturating_sub(1).saturating_mul(PER_PAGE)).take(PER_PAGE);
         Page {
             page: page.max(1),
             matches: found.len(),
@@ -160,10 +153,7 @@ impl Catalogue {
             description: product.description.clone(),
             cents: product.cents(),
             stock: product.stock(),
-            similar: similar
-                .into_iter()
-                .map(|(score, product)| product.line(score))
-                .collect(),
+            similar: similar.into_iter().map(|(score, product)| product.line(score)).collect(),
         })
     }
 

@@ -34,10 +34,7 @@ async fn main() -> io::Result<()> {
     // and whatever else the link brought along; a detail page is kept for as long as its handler says.
     let store = Memory::with_capacity(64 << 20);
     let searches = CacheLayer::new(store.clone()).rules(
-        Rules::new()
-            .default_ttl(Duration::from_secs(60))
-            .query(bartizan::Query::only(["q", "page"]))
-            .tag("searches"),
+        Rules::new().default_ttl(Duration::from_secs(60)).query(bartizan::Query::only(["q", "page"])).tag("searches"),
     );
     let details = CacheLayer::new(store).rules(
         Rules::new()
@@ -53,10 +50,7 @@ async fn main() -> io::Result<()> {
         .route("/uncached/search", get(search))
         .route("/products/{id}/price", post(set_price))
         .route("/products/{id}/stock", post(set_stock))
-        .with_state(Shop {
-            catalogue,
-            cache: cache.clone(),
-        });
+        .with_state(Shop { catalogue, cache: cache.clone() });
 
     let port = env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(3000);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
@@ -102,9 +96,7 @@ async fn search(
 /// A page shows prices of similar products too, so it carries their tags as well as its own. One that is nearly sold
 /// out is looked at again sooner.
 async fn detail(State(shop): State<Shop>, Path(id): Path<u32>) -> Result<impl IntoResponse, StatusCode> {
-    let detail: Detail = compute(move || shop.catalogue.detail(id))
-        .await?
-        .ok_or(StatusCode::NOT_FOUND)?;
+    let detail: Detail = compute(move || shop.catalogue.detail(id)).await?.ok_or(StatusCode::NOT_FOUND)?;
     let ttl = Duration::from_secs(if detail.stock < 5 { 10 } else { 600 });
     let shown = detail.similar.iter().map(|line| line.id).chain([id]);
     Ok((Extension(tagged(Caching::new().ttl(ttl), shown)), Json(detail)))
@@ -150,10 +142,7 @@ async fn set_stock(
 
 impl Shop {
     async fn purge(&self, tag: String) -> Result<(), StatusCode> {
-        self.cache
-            .purge_tag(tag)
-            .await
-            .map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
+        self.cache.purge_tag(tag).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)
     }
 }
 
@@ -167,9 +156,7 @@ fn product_tag(id: u32) -> String {
 
 /// Tens of milliseconds of work belong on a thread of their own: the runtime's must stay free to answer hits.
 async fn compute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StatusCode> {
-    task::spawn_blocking(work)
-        .await
-        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    task::spawn_blocking(work).await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn print_what_to_type(address: &str, first: u32) {
