@@ -151,9 +151,12 @@ where
                 return ResponseFuture::answered(response);
             }
             Walk::Pass => {
-                let (mut parts, body) = (parts, body);
+                let mut parts = parts;
                 settings.strip(&mut parts);
-                return forward(&mut self.inner, parts, body, &shared.labels.pass, &shared.counts.pass);
+                shared.counts.pass.raise();
+                event!(method = %parts.method, uri = %parts.uri, "pass");
+                let inner = self.inner.call(Request::from_parts(parts, body));
+                return ResponseFuture::forwarded_by(rules.clone(), inner, shared.labels.pass.clone());
             }
             Walk::Miss(miss) => miss,
         };
@@ -169,7 +172,8 @@ where
             settings.strip(&mut parts);
             let label = shared.labels.forwarded(miss.cause).value();
             event!(method = %parts.method, uri = %parts.uri, cause = ?miss.cause, "miss, without a lease");
-            return ResponseFuture::forwarded(self.inner.call(Request::from_parts(parts, body)), label);
+            let inner = self.inner.call(Request::from_parts(parts, body));
+            return ResponseFuture::forwarded_by(rules.clone(), inner, label);
         }
         let (key, stale) = (miss.key, miss.stale.clone());
         let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
