@@ -11,7 +11,7 @@ use http::{HeaderValue, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{body::CacheBody, status};
+use super::{body::CacheBody, rules::Rules, status};
 
 pin_project! {
     /// The future of [`Cache`](super::Cache).
@@ -38,7 +38,7 @@ pin_project! {
         B: Body,
     {
         Answered { response: Option<Response<CacheBody<B>>> },
-        Forwarded { #[pin] inner: F, label: Option<HeaderValue> },
+        Forwarded { #[pin] inner: F, label: Option<HeaderValue>, rules: Option<Rules> },
         Working { work: BoxFuture<Result<Response<CacheBody<B>>, E>> },
     }
 }
@@ -53,7 +53,12 @@ impl<F, B: Body, E> ResponseFuture<F, B, E> {
 
     /// The inner service's response, with a `Cache-Status`.
     pub(super) fn forwarded(inner: F, label: HeaderValue) -> Self {
-        Self { state: State::Forwarded { inner, label: Some(label) } }
+        Self { state: State::Forwarded { inner, label: Some(label), rules: None } }
+    }
+
+    /// The same, with the `Vary` of the rules.
+    pub(super) fn forwarded_by(rules: Rules, inner: F, label: HeaderValue) -> Self {
+        Self { state: State::Forwarded { inner, label: Some(label), rules: Some(rules) } }
     }
 
     /// Whatever else.
@@ -74,8 +79,11 @@ where
             StateProj::Answered { response } => {
                 Poll::Ready(Ok(response.take().expect("a future is not polled after it was ready")))
             }
-            StateProj::Forwarded { inner, label } => {
+            StateProj::Forwarded { inner, label, rules } => {
                 let mut response = ready!(inner.poll(cx))?;
+                if let Some(rules) = rules {
+                    rules.settings().add_vary(response.headers_mut());
+                }
                 if let Some(label) = label.take() {
                     status::add(response.headers_mut(), label);
                 }

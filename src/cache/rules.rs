@@ -2,11 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderName, Uri, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
 
 use super::{
     asked,
-    policy::allowance::{Heuristics, SetCookie},
+    policy::{
+        allowance::{Heuristics, SetCookie},
+        vary::{self, Vary},
+    },
     query::Query,
 };
 use crate::{
@@ -257,6 +260,20 @@ impl Settings {
     pub(crate) fn strip(&self, parts: &mut Parts) {
         self.query.strip(&mut parts.uri);
         asked::strip_ignored_cookies(parts, self);
+    }
+
+    /// Says in `Vary` what is in the key for the rules' sake: it must be for the caches behind this one too.
+    pub(crate) fn add_vary(&self, head: &mut HeaderMap) {
+        let cookie = (!self.key_cookies.is_empty()).then_some(&header::COOKIE);
+        for name in self.key_headers.iter().chain(cookie) {
+            let is_there = match vary::parse(head) {
+                Vary::On(names) => names.contains(name),
+                Vary::Star => true,
+            };
+            if !is_there {
+                let _full = head.try_append(header::VARY, HeaderValue::from_name(name.clone()));
+            }
+        }
     }
 
     /// The rule's tags for a request.

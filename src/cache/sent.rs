@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request, response};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request, response};
 use http_body::Body;
 
 use super::{
@@ -59,8 +59,17 @@ pub(crate) struct Sent<T> {
 pub(crate) struct Confirmation<B: Body> {
     /// The client's response.
     pub(crate) answer: Response<CacheBody<B>>,
-    /// The page with its new head, and the handler's tags; nothing if it may not be kept.
-    renewed: Option<(Page, Vec<Tag>)>,
+    /// Nothing if the page may not be kept.
+    renewed: Option<Renewed>,
+}
+
+/// A page with the head that a 304 gave it.
+struct Renewed {
+    page: Page,
+    /// The handler's.
+    tags: Vec<Tag>,
+    /// The fields that select it now, beyond those that did before.
+    selection: Vec<HeaderName>,
 }
 
 // === impl Sent ===
@@ -89,7 +98,7 @@ impl<T: Store<Stored>> Sent<T> {
         let word = parts.extensions.remove::<Caching>().unwrap_or_default();
         let answered = self.shared.plan.clock.now();
         let selection = self.selection(&parts.headers);
-        self.add_vary(&mut parts.headers);
+        self.rules.settings().add_vary(&mut parts.headers);
         let storable = self.storable(parts.status, &parts.headers, &word, answered);
         let (terms, selection) = match (storable, selection) {
             (Storable::Yes(terms), Ok(selection)) => (terms, selection),
@@ -153,10 +162,16 @@ impl<T: Store<Stored>> Sent<T> {
         let word = not_modified.extensions.remove::<Caching>().unwrap_or_default();
         let mut head = page.head.clone();
         head.remove(header::AGE);
-        let head = update::updated(&head, &not_modified.headers, now);
-        let (schedule, dropped, fate) = match self.storable(page.status, &head, &word, now) {
-            Storable::Yes(terms) => (self.schedule(&terms, now), terms.drop, Fate::Stored),
-            Storable::No(reason) => {
+        let mut head = update::updated(&head, &not_modified.headers, now);
+        self.rules.settings().add_vary(&mut head);
+        // RFC 9111, 4.1: if the 304 brings a `Vary`, that is what selects the page from now on.
+        let says =
+            if not_modified.headers.contains_key(header::VARY) { &not_modified.headers } else { &HeaderMap::new() };
+        let selection = self.selection(says);
+        let storable = self.storable(page.status, &head, &word, now);
+        let (schedule, dropped, fate) = match (storable, &selection) {
+            (Storable::Yes(terms), Ok(_)) => (self.schedule(&terms, now), terms.drop, Fate::Stored),
+            (Storable::No(reason), _) | (Storable::Yes(_), &Err(reason)) => {
                 let initial_age = freshness::initial_age(&head, self.begun, now);
                 (Schedule { answered: now, initial_age, ..page.schedule }, Vec::new(), Fate::Uncacheable(reason))
             }
@@ -167,12 +182,18 @@ impl<T: Store<Stored>> Sent<T> {
         let renewed = Page::new(page.status, head, content, (schedule, page.access, cost), &self.shared.labels.hit);
         let mut answer = renewed.answer(&self.client, self.asked, now);
         relabel(&mut answer, line(fate));
-        Confirmation { answer, renewed: (fate == Fate::Stored).then(|| (renewed, word.into_tags())) }
+        let renewed = selection.ok().filter(|_| fate == Fate::Stored).map(|selection| Renewed {
+            page: renewed,
+            tags: word.into_tags(),
+            selection,
+        });
+        Confirmation { answer, renewed }
     }
 
     /// The response as it came, with what the cache has to say of it.
     pub(crate) fn deliver<B: Body>(&self, mut response: Response<B>, fate: Fate) -> Response<CacheBody<B>> {
         response.extensions_mut().remove::<Caching>();
+        self.rules.settings().add_vary(response.headers_mut());
         self.label(response.map(CacheBody::inner), fate)
     }
 
@@ -188,11 +209,13 @@ impl<T: Store<Stored>> Sent<T> {
         B: Body,
     {
         let Confirmation { answer, renewed } = self.confirmed(page, not_modified);
-        if let Some((page, tags)) = renewed {
+        if let Some(Renewed { page, tags, selection }) = renewed {
             let before = self.stale.iter().flat_map(|kept| kept.tags().iter().cloned());
             let tags = self.tags.iter().cloned().chain(tags).chain(before).collect();
             let keep_until = self.keep_until(&page.schedule, &page.head, page.schedule.answered);
-            fill::stored(lease.refresh(Stored::page(page), keep_until, tags).await, &self.shared);
+            if let Some(lease) = self.narrow(key, lease, selection, keep_until).await {
+                fill::stored(lease.refresh(Stored::page(page), keep_until, tags).await, &self.shared);
+            }
         } else {
             lease.disband(Ending::Uncacheable).await;
             // What may no longer be stored, or is not what the origin confirmed, would be asked about for ever.
@@ -237,21 +260,6 @@ impl<T: Store<Stored>> Sent<T> {
             names.extend_from_slice(signed);
         }
         if names.len() > vary::MOST_NAMES { Err(Reason::Vary) } else { Ok(names) }
-    }
-
-    /// What is in the key for the rules' sake must be for the caches behind this one too.
-    fn add_vary(&self, head: &mut HeaderMap) {
-        let settings = self.rules.settings();
-        let cookie = (!settings.key_cookies.is_empty()).then_some(&header::COOKIE);
-        for name in settings.key_headers.iter().chain(cookie) {
-            let is_there = match vary::parse(head) {
-                Vary::On(names) => names.contains(name),
-                Vary::Star => true,
-            };
-            if !is_there {
-                head.append(header::VARY, HeaderValue::from_name(name.clone()));
-            }
-        }
     }
 
     fn storable(&self, status: StatusCode, head: &HeaderMap, word: &Caching, answered: Timestamp) -> Storable {

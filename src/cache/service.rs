@@ -22,7 +22,7 @@ use super::{
     policy::{control::RequestControl, invalidate},
     rules::Rules,
     status::{self, Cause},
-    stored::{Page, Stored},
+    stored::Stored,
 };
 use crate::{
     observe::{Count, event},
@@ -38,7 +38,7 @@ pub struct Cache<S, T> {
 /// What a walk along the signs of a resource ends at.
 enum Walk {
     /// A page that may be used.
-    Good { kept: Kept<Stored>, key: Key, stale: bool, refresh: bool },
+    Good { kept: Kept<Stored>, key: Key, sign: Option<Kept<Stored>>, stale: bool, refresh: bool },
     /// The resource is known as uncacheable.
     Pass,
     /// Nothing that may be used as it is.
@@ -138,23 +138,26 @@ where
         };
         let look = Look { shared, settings, parts: &parts, asked, audience, now: shared.plan.clock.now() };
         let miss = match look.walk(key) {
-            Walk::Good { kept, key, stale, refresh } => {
+            Walk::Good { kept, key, sign, stale, refresh } => {
                 let Some(page) = kept.as_page() else { unreachable!("only pages are good") };
                 let response = look.answer(page, stale);
                 let count = if stale { &shared.counts.stale } else { &shared.counts.hits };
                 count.raise();
                 event!(method = %parts.method, uri = %parts.uri, stale, refresh, "hit");
                 if refresh && page.claim_refresh(look.now) {
-                    let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign: None };
+                    let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign };
                     let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
                     self.shared.fetch.refresh(key, kept, errand);
                 }
                 return ResponseFuture::answered(response);
             }
             Walk::Pass => {
-                let (mut parts, body) = (parts, body);
+                let mut parts = parts;
                 settings.strip(&mut parts);
-                return forward(&mut self.inner, parts, body, &shared.labels.pass, &shared.counts.pass);
+                shared.counts.pass.raise();
+                event!(method = %parts.method, uri = %parts.uri, "pass");
+                let inner = self.inner.call(Request::from_parts(parts, body));
+                return ResponseFuture::forwarded_by(rules.clone(), inner, shared.labels.pass.clone());
             }
             Walk::Miss(miss) => miss,
         };
@@ -170,7 +173,8 @@ where
             settings.strip(&mut parts);
             let label = shared.labels.forwarded(miss.cause).value();
             event!(method = %parts.method, uri = %parts.uri, cause = ?miss.cause, "miss, without a lease");
-            return ResponseFuture::forwarded(self.inner.call(Request::from_parts(parts, body)), label);
+            let inner = self.inner.call(Request::from_parts(parts, body));
+            return ResponseFuture::forwarded_by(rules.clone(), inner, label);
         }
         let (key, stale) = (miss.key, miss.stale.clone());
         let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
@@ -234,7 +238,12 @@ impl<T: Store<Stored>> Look<'_, T> {
     fn walk(&self, key: Key) -> Walk {
         let Audience::Personal(personal) = self.audience else { return self.walk_from(key) };
         match self.walk_from(key) {
-            good @ Walk::Good { .. } if good.page().is_some_and(|page| self.is_open(page)) => good,
+            // Not refreshed by this request: a personal response to it would end what everyone has.
+            Walk::Good { kept, key, sign, stale, refresh: _ }
+                if kept.as_page().is_some_and(|page| self.is_open(page)) =>
+            {
+                Walk::Good { kept, key, sign, stale, refresh: false }
+            }
             _ => self.walk_from(key::personal(&self.shared.seed, key, personal)),
         }
     }
@@ -245,7 +254,9 @@ impl<T: Store<Stored>> Look<'_, T> {
         for _ in 0..MOST_SIGNS {
             let Some(kept) = self.shared.fetch.store().get_now(&miss.key) else { break };
             match self.judge(&miss.key, &kept) {
-                Found::Good { stale, refresh } => return Walk::Good { kept, key: miss.key, stale, refresh },
+                Found::Good { stale, refresh } => {
+                    return Walk::Good { kept, key: miss.key, sign: miss.sign, stale, refresh };
+                }
                 Found::Pass => return Walk::Pass,
                 Found::Elsewhere(variant) => {
                     miss = Miss { key: variant, cause: Cause::Variant, stale: None, sign: Some(kept) };
@@ -258,17 +269,6 @@ impl<T: Store<Stored>> Look<'_, T> {
             }
         }
         Walk::Miss(miss)
-    }
-}
-
-// === impl Walk ===
-
-impl Walk {
-    fn page(&self) -> Option<&Page> {
-        match self {
-            Self::Good { kept, .. } => kept.as_page(),
-            Self::Pass | Self::Miss(_) => None,
-        }
     }
 }
 

@@ -3,4 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bad_input;
+mod counters;
+mod http;
+mod privacy;
+mod purge;
 mod rules;

@@ -20,6 +20,7 @@ use bartizan::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use tokio::sync::Semaphore;
 use tower::{Layer, Service, ServiceExt};
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, BodyBroken>;
@@ -62,6 +63,44 @@ pub(crate) struct Scene {
 pub(crate) struct Answer {
     pub(crate) head: http::response::Parts,
     pub(crate) body: Bytes,
+}
+
+/// Where calls stop until the test lets them on.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    arrived: Arc<Semaphore>,
+    open: Arc<Semaphore>,
+}
+
+// === impl Gate ===
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self { arrived: Arc::new(Semaphore::new(0)), open: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// For the origin: says that it is here, and waits to be let on.
+    pub(crate) async fn pass(&self) {
+        self.arrived.add_permits(1);
+        self.open.acquire().await.expect("gates are not closed").forget();
+    }
+
+    /// Waits until so many more calls have come.
+    pub(crate) async fn arrived(&self, number: u32) {
+        self.arrived.acquire_many(number).await.expect("gates are not closed").forget();
+    }
+
+    /// Lets so many calls on, those to come included.
+    pub(crate) fn open(&self, number: usize) {
+        self.open.add_permits(number);
+    }
+}
+
+/// Lets everything that can go on do so, on a runtime of one thread.
+pub(crate) async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
 }
 
 // === impl Origin ===

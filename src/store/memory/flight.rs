@@ -32,8 +32,6 @@ pub(super) struct Flight<V> {
 /// One caller who waits.
 #[derive(Debug)]
 pub(super) struct Waiter<V> {
-    /// The sequence at which it came.
-    pub(super) since: u64,
     pub(super) tell: oneshot::Sender<Woken<V, MemoryLease<V>>>,
 }
 

@@ -36,16 +36,18 @@ impl<V> MemoryLease<V> {
         Self { store, key, sequence, flight: Some(flight) }
     }
 
-    /// The seals of a value of this lease, and the latest removal of any of them.
-    fn seals(&self, tags: &Tags, resource: Option<Seal>) -> (Option<Arc<[Seal]>>, u64) {
+    /// The seals of a value of this lease, and whether one of them was broken since the lease was won: of the tags', of
+    /// all.
+    fn seals(&self, tags: &Tags, resource: Option<Seal>) -> (Option<Arc<[Seal]>>, bool, bool) {
         if tags.is_empty() && resource.is_none() {
-            return (None, 0);
+            return (None, false, false);
         }
         let mut table = self.store.tags().lock();
         let seals: Arc<[Seal]> = tags.iter().map(|tag| table.of(tag.clone())).chain(resource).collect();
         drop(table);
-        let removed = seals.iter().map(Seal::broken_at).max().unwrap_or(0);
-        (Some(seals), removed)
+        let is_broken = |seal: &Seal| seal.broken_at() > self.sequence;
+        let (untagged, broken) = (seals[..tags.len()].iter().any(is_broken), seals.iter().any(is_broken));
+        (Some(seals), untagged, broken)
     }
 
     /// Detaches the flight. Those who waited in it are returned, with whether the lease held until now.
@@ -70,18 +72,21 @@ impl<V: Value> MemoryLease<V> {
         let vanished = flight.vanished;
         let waiters = flight.empty();
         let resource = (self.key.variant() != 0).then(|| desk.resources.of(self.key.primary()));
-        let (seals, removed) = self.seals(kept.tags(), resource);
-        let stored = held && removed <= self.sequence;
+        let (seals, untagged, broken) = self.seals(kept.tags(), resource);
+        let stored = held && !broken;
         if stored {
             self.store.insert(self.key, Slot::new(kept.clone(), self.sequence, seals, weight), &mut evicted);
         }
         drop(desk);
 
-        // Who came before the removal may have what was read before it; who came after may not.
-        let (before, after) =
-            waiters.into_iter().partition(|waiter: &Waiter<V>| removed <= self.sequence || waiter.since < removed);
-        tell_all(before, || Woken::Found(kept.clone()));
-        self.store.requeue(self.key, after, vanished.saturating_add(1));
+        if untagged {
+            // Who came after the removal may not have what was read before it. Who that is cannot be told: of several
+            // removals of a tag its seal knows the last, and one who came before that may have come after the first.
+            self.store.requeue(self.key, waiters, vanished.saturating_add(1));
+        } else {
+            // Where the resource was removed, its flight was detached: all who are in it came before.
+            tell_all(waiters, || Woken::Found(kept.clone()));
+        }
         if stored { Filled::Stored } else { Filled::Superseded }
     }
 

@@ -130,7 +130,7 @@ impl<V: Value> Memory<V> {
         }
         if let Some(flight) = desk.flight(&key) {
             let (tell, told) = oneshot::channel();
-            flight.join(Waiter { since: self.next(), tell });
+            flight.join(Waiter { tell });
             return Leased::Busy(Wait::new(async { told.await.unwrap_or(Woken::Alone(Ending::Failed)) }));
         }
         let flight = Flight::new(0);
