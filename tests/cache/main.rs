@@ -3,4 +3,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod detached;
+mod flight;
 mod rules;
+mod stale;
+mod streaming;
