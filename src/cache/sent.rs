@@ -103,7 +103,7 @@ impl<T: Store<Stored>> Sent<T> {
             return Made::now(Ok(self.deliver(Response::from_parts(parts, body), Fate::Unled)));
         };
 
-        let (writer, reader) = spool(body.size_hint());
+        let (writer, reader) = spool(body.size_hint(), self.shared.budget.share());
         let (gone, detached) = (writer.reader_gone(), self.shared.fetch.detached().clone());
         let filling = draft.fill(Box::pin(body), writer, lease, Arc::clone(&self.shared));
         let rest = Box::pin(async move {
