@@ -38,7 +38,7 @@ pub struct Cache<S, T> {
 /// What a walk along the signs of a resource ends at.
 enum Walk {
     /// A page that may be used.
-    Good { kept: Kept<Stored>, key: Key, stale: bool, refresh: bool },
+    Good { kept: Kept<Stored>, key: Key, sign: Option<Kept<Stored>>, stale: bool, refresh: bool },
     /// The resource is known as uncacheable.
     Pass,
     /// Nothing that may be used as it is.
@@ -137,14 +137,14 @@ where
         };
         let look = Look { shared, settings, parts: &parts, asked, audience, now: shared.clock.now() };
         let miss = match look.walk(key) {
-            Walk::Good { kept, key, stale, refresh } => {
+            Walk::Good { kept, key, sign, stale, refresh } => {
                 let Some(page) = kept.as_page() else { unreachable!("only pages are good") };
                 let response = look.answer(page, stale);
                 let count = if stale { &shared.counts.stale } else { &shared.counts.hits };
                 count.raise();
                 event!(method = %parts.method, uri = %parts.uri, stale, refresh, "hit");
                 if refresh && page.claim_refresh(look.now) {
-                    let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign: None };
+                    let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign };
                     let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
                     self.shared.fetch.refresh(key, kept, errand);
                 }
@@ -244,7 +244,9 @@ impl<T: Store<Stored>> Look<'_, T> {
         for _ in 0..MOST_SIGNS {
             let Some(kept) = self.shared.fetch.store().get_now(&miss.key) else { break };
             match self.judge(&miss.key, &kept) {
-                Found::Good { stale, refresh } => return Walk::Good { kept, key: miss.key, stale, refresh },
+                Found::Good { stale, refresh } => {
+                    return Walk::Good { kept, key: miss.key, sign: miss.sign, stale, refresh };
+                }
                 Found::Pass => return Walk::Pass,
                 Found::Elsewhere(variant) => {
                     miss = Miss { key: variant, cause: Cause::Variant, stale: None, sign: Some(kept) };
