@@ -299,5 +299,6 @@ async fn a_hit_may_start_a_refresh_before_the_end_and_waits_for_nothing() {
         assert_eq!(scene.calls() - before, 1 + refreshes, "{early:?}");
         let next = scene.get("/").await;
         assert_eq!((next.is_hit(), next.text() != first.text()), (true, refreshes == 1), "{early:?}");
+        scene.cache.drain().await;
     }
 }
