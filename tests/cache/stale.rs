@@ -144,7 +144,8 @@ async fn a_variant_that_is_refreshed_again_and_again_stays_where_it_is() {
 #[tokio::test(start_paused = true)]
 async fn one_clients_refresh_takes_nothing_from_the_others() {
     // What a single client may ask for, or be, must not end a page that serves everyone.
-    const OPEN: &[(&str, &str)] = &[("cache-control", "public, max-age=60, stale-while-revalidate=60")];
+    const OPEN: &[(&str, &str)] =
+        &[("cache-control", "public, max-age=60, stale-while-revalidate=60"), ("etag", "\"v\"")];
     for fields in [
         &[("cache-control", "no-store")][..],
         &[("cookie", "session=1")],
@@ -152,24 +153,29 @@ async fn one_clients_refresh_takes_nothing_from_the_others() {
         &[("range", "bytes=0-0")],
         &[("if-none-match", "\"v\"")],
     ] {
-        let origin = Origin::new(|call| async move {
-            let asked = call.request.headers();
-            Ok(if asked.contains_key("cookie") || asked.contains_key("authorization") {
-                response(200, &[("cache-control", "private")], "for one")
-            } else if asked.contains_key("range") {
-                response(206, OPEN, "f")
-            } else {
-                response(200, OPEN, "for everyone")
-            })
-        });
-        let scene = Scene::new(exact(), origin);
-        scene.get("/").await;
-        scene.advance(61);
-        let stale = scene.ask(get("/", fields)).await;
-        assert!(stale.is_hit(), "{fields:?}: {}", stale.cache_status());
-        settle().await;
-        let next = scene.get("/").await;
-        assert_eq!((next.text(), next.is_hit()), ("for everyone", true), "{fields:?}: {}", next.cache_status());
+        for confirms in [false, true] {
+            let origin = Origin::new(move |call| async move {
+                let asked = call.request.headers();
+                let status = if confirms && asked.contains_key("if-none-match") { 304 } else { 200 };
+                Ok(if asked.contains_key("cookie") || asked.contains_key("authorization") {
+                    response(status, &[("cache-control", "private"), ("etag", "\"v\"")], "for one")
+                } else if status == 304 {
+                    response(304, OPEN, "")
+                } else if asked.contains_key("range") {
+                    response(206, OPEN, "f")
+                } else {
+                    response(200, OPEN, "for everyone")
+                })
+            });
+            let scene = Scene::new(exact(), origin);
+            scene.get("/").await;
+            scene.advance(61);
+            let stale = scene.ask(get("/", fields)).await;
+            assert!(stale.is_hit(), "{fields:?}: {}", stale.cache_status());
+            settle().await;
+            let next = scene.get("/").await;
+            assert_eq!((next.text(), next.is_hit()), ("for everyone", true), "{fields:?}: {}", next.cache_status());
+        }
     }
 }
 
