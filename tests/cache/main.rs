@@ -4,7 +4,9 @@
 mod support;
 
 mod detached;
+mod dropped;
 mod flight;
+mod readiness;
 mod rules;
 mod stale;
 mod streaming;

@@ -343,6 +343,8 @@ async fn what_is_stored_is_there_before_its_last_byte_reaches_the_client() {
                 take(10).await;
                 tap.data("0123456789").await;
             }
+            // The end comes a little later.
+            take(10).await;
         });
         Ok(streamed(200, &[("cache-control", "max-age=60"), ("content-length", "30")], body))
     });
@@ -351,7 +353,7 @@ async fn what_is_stored_is_there_before_its_last_byte_reaches_the_client() {
     data(&mut body, 20).await;
     data(&mut body, 20).await;
     assert_eq!(scene.cache.counters().stored, 0);
-    data(&mut body, 20).await;
+    data(&mut body, 30).await;
     assert!(scene.get("/").await.is_hit(), "a client that counts is done with the last byte");
 
     let whole = Origin::new(|_| async { Ok(response(200, FRESH, "all at once")) });
