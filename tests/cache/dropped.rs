@@ -37,10 +37,14 @@ async fn polled_and_dropped(scene: &Scene, times: usize) -> bool {
 
 /// Drops a request at each point at which it waits, with others about, until one runs to its end.
 async fn dropped_everywhere(name: &str, origin: impl Fn() -> Origin, prepare: impl AsyncFn(&Scene)) {
-    for leads in [true, false] {
+    // With fills that go on without their client, and with none: then the baton passes.
+    for (leads, detached) in [(true, 8), (false, 8), (true, 0), (false, 0)] {
         for times in 0.. {
             assert!(times < 100, "{name}: it never ends");
-            let scene = Scene::with(origin(), |layer| layer.rules(exact()).wait_limit(Duration::from_secs(1)));
+            // Nobody may be helped by the end of patience.
+            let scene = Scene::with(origin(), |layer| {
+                layer.rules(exact()).detached_fills(detached, MINUTE).wait_limit(1_000_000 * MINUTE)
+            });
             prepare(&scene).await;
             let first = (!leads).then(|| crowd(&scene, 1, "/"));
             tokio::task::yield_now().await;
@@ -126,4 +130,70 @@ async fn leaders_that_leave_one_after_the_other_take_nobody_with_them() {
     }
     assert_eq!(texts(&answers(crowd).await), ["2"]);
     assert_eq!(scene.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_waiter_dropped_with_the_baton_in_its_hand_passes_it_on() {
+    let scene = Scene::with(slow(200, FRESH), |layer| {
+        layer.rules(exact()).detached_fills(0, MINUTE).wait_limit(1_000_000 * MINUTE)
+    });
+    let leader = tokio::spawn(scene.ask(get("/", &[])));
+    settle().await;
+    let mut waiter = Box::pin(scene.ask(get("/", &[])));
+    assert!(std::future::poll_fn(|cx| std::task::Poll::Ready(waiter.as_mut().poll(cx).is_pending())).await);
+    let others = crowd(&scene, 5, "/");
+    settle().await;
+    leader.abort();
+    settle().await;
+    assert_eq!(scene.calls(), 1, "it is the waiter's turn, who does not know it yet");
+    drop(waiter);
+    assert_eq!(texts(&answers(others).await), ["1"]);
+    assert_eq!(scene.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_thousand_waiters_that_are_gone_are_passed_over() {
+    let scene = Scene::with(slow(200, FRESH), |layer| {
+        layer.rules(exact()).detached_fills(0, MINUTE).wait_limit(1_000_000 * MINUTE)
+    });
+    let mut crowd = crowd(&scene, 10_001, "/");
+    settle().await;
+    let last = crowd.split_off(10_000);
+    // From the last to the leader, so that nobody is handed anything before all are gone.
+    crowd.iter().rev().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(texts(&answers(last).await), ["1"], "the one that stayed leads");
+    assert_eq!(scene.calls(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_hangs_where_requests_are_dropped_on_several_threads() {
+    let origin = Origin::new(|call| async move {
+        for _ in 0..call.number % 7 {
+            tokio::task::yield_now().await;
+        }
+        Ok(response(200, FRESH, "answer"))
+    });
+    let scene =
+        Scene::with(origin, |layer| layer.rules(exact()).detached_fills(0, MINUTE).wait_limit(1_000_000 * MINUTE));
+    for round in 0..1000 {
+        let mut crowd = crowd(&scene, 12, &format!("/{round}"));
+        for _ in 0..round % 5 {
+            tokio::task::yield_now().await;
+        }
+        let mut place = 0;
+        crowd.retain(|one| {
+            place += 1;
+            let leaves = (place * 7 + round) % 3 == 0;
+            if leaves {
+                one.abort();
+            }
+            !leaves
+        });
+        for one in crowd {
+            let answer =
+                tokio::time::timeout(MINUTE, one).await.unwrap_or_else(|_| panic!("it hangs in round {round}"));
+            assert_eq!(answer.expect("it was not aborted").text(), "answer");
+        }
+    }
+    tokio::time::timeout(MINUTE, scene.cache.drain()).await.expect("no task is left");
 }
