@@ -1,4 +1,4 @@
-//! The bytes that all running fills may hold together.
+//! The bytes that all fills may hold together, running ones and those whose client still reads.
 
 use std::sync::{
     Arc,

@@ -76,7 +76,6 @@ impl Draft {
         L: Lease<Stored>,
     {
         let mut copy = Copy::default();
-        let mut share = shared.budget.share();
         let mut held: Option<Frame<Bytes>> = None;
         while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx).map(spool::into_bytes)).await {
             if let Some(frame) = held.take() {
@@ -94,7 +93,7 @@ impl Draft {
             if let Some(data) = frame.data_ref() {
                 let length = data.len() as u64;
                 let fits = copy.data.len() as u64 + length <= self.body_limit;
-                if !fits || !share.take(length) {
+                if !fits || !writer.has_room_for(length) {
                     writer.frame(frame);
                     writer.hand_over(body);
                     return if fits {

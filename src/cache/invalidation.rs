@@ -13,8 +13,8 @@ use crate::store::{Primary, Store};
 
 /// The resources that an unsafe request may have changed.
 ///
-/// Dropped before the response came, it removes the target nevertheless: the handler may have done its work before its
-/// client left.
+/// Where no response came, because the client left, the handler panicked or the inner service failed, it removes the
+/// target nevertheless: the handler may have done its work.
 pub(crate) struct Invalidation<T: Store<Stored>> {
     shared: Arc<Shared<T>>,
     rules: Rules,
@@ -35,9 +35,14 @@ where
     T: Store<Stored>,
     ResBody: Body,
 {
-    let called = inner.call(request).await;
-    invalidation.pending = false;
-    let mut response = called?;
+    let mut response = match inner.call(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            // What failed may have been the way back: a timeout inside of this layer is such an error.
+            invalidation.failed().await;
+            return Err(error);
+        }
+    };
     invalidation.answered(response.status(), response.headers()).await;
     status::add(response.headers_mut(), invalidation.shared.labels.method.clone());
     Ok(response.map(CacheBody::inner))
@@ -55,15 +60,27 @@ impl<T: Store<Stored>> Invalidation<T> {
         Self { shared, rules, method: asked.method.clone(), target, pending: true }
     }
 
-    async fn answered(&self, status: StatusCode, head: &HeaderMap) {
-        if !invalidate::invalidates(&self.method, status) {
+    async fn answered(&mut self, status: StatusCode, head: &HeaderMap) {
+        // Pending until all is done: the client may leave while the store is told.
+        self.pending = invalidate::invalidates(&self.method, status);
+        if !self.pending {
             return;
         }
         let also = self.absolute().map(|target| invalidate::also_named(&target, head)).unwrap_or_default();
         for uri in std::iter::once(self.target.uri.clone()).chain(also) {
-            if let Some(primary) = self.primary(uri) {
-                fill::removed(self.shared.fetch.store().remove(primary).await);
-            }
+            self.remove(uri).await;
+        }
+        self.pending = false;
+    }
+
+    async fn failed(&mut self) {
+        self.remove(self.target.uri.clone()).await;
+        self.pending = false;
+    }
+
+    async fn remove(&self, uri: Uri) {
+        if let Some(primary) = self.primary(uri) {
+            fill::removed(self.shared.fetch.store().remove(primary).await);
         }
     }
 

@@ -147,7 +147,8 @@ impl<T: Store<Stored>> CacheLayer<T> {
         self.change(|plan| (plan.limits.detached, plan.limits.detached_time) = (number, time))
     }
 
-    /// How many bytes of bodies all fills of this layer may have collected at once. Default: 64 MiB.
+    /// How many bytes of bodies all fills of this layer may have collected at once, those included that are stored
+    /// while their client still reads. Default: 64 MiB.
     ///
     /// Beyond that, bodies are delivered and not stored.
     #[must_use]

@@ -62,6 +62,11 @@ impl<T> Look<'_, T> {
         }
     }
 
+    /// The directives of the request.
+    pub(crate) fn control(&self) -> RequestControl {
+        if self.asked.control() { RequestControl::parse(&self.parts.headers) } else { RequestControl::default() }
+    }
+
     /// Whether a page that was stored for everyone says explicitly that it is for this request too.
     pub(crate) fn is_open(&self, page: &Page) -> bool {
         match self.audience {

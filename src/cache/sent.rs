@@ -112,7 +112,7 @@ impl<T: Store<Stored>> Sent<T> {
             return Made::now(Ok(self.deliver(Response::from_parts(parts, body), Fate::Unled)));
         };
 
-        let (writer, reader) = spool(body.size_hint());
+        let (writer, reader) = spool(body.size_hint(), self.shared.budget.share());
         let (gone, detached) = (writer.reader_gone(), self.shared.fetch.detached().clone());
         let filling = draft.fill(Box::pin(body), writer, lease, Arc::clone(&self.shared));
         let rest = Box::pin(async move {
@@ -219,7 +219,9 @@ impl<T: Store<Stored>> Sent<T> {
         } else {
             lease.disband(Ending::Uncacheable).await;
             // What may no longer be stored, or is not what the origin confirmed, would be asked about for ever.
-            fill::removed(self.shared.fetch.store().remove(key.primary()).await);
+            if !self.is_one_of_many() {
+                fill::removed(self.shared.fetch.store().remove(key.primary()).await);
+            }
         }
         answer
     }
@@ -227,14 +229,22 @@ impl<T: Store<Stored>> Sent<T> {
     /// Ends a lease whose response may not be stored.
     async fn keep_nothing<L: Lease<Stored>>(&self, lease: L, status: StatusCode) {
         self.shared.counts.uncacheable.raise();
+        let is_refusal = status.is_client_error() && !matches!(status.as_u16(), 404 | 410);
         if status.is_server_error() {
             lease.disband(Ending::Failed).await;
-        } else if status.is_client_error() && !matches!(status.as_u16(), 404 | 410) {
-            // It may be the request's fault: a mark would let anyone keep a page from being cached.
+        } else if is_refusal || self.is_one_of_many() {
+            // It may be the request's doing: a mark would let anyone keep a page from being cached.
             lease.disband(Ending::Uncacheable).await;
         } else {
             fill::pass(lease, &self.shared, self.rules.settings().pass_ttl).await;
         }
+    }
+
+    /// Whether the request is personal, and there is a page that still serves others.
+    fn is_one_of_many(&self) -> bool {
+        let now = self.shared.clock.now();
+        let page = self.stale.as_ref().and_then(|kept| kept.as_page());
+        matches!(self.audience, Audience::Personal(_)) && page.is_some_and(|page| now < page.schedule.useless_from())
     }
 
     /// Moves the lease to the variant that the request's values of `names` select.

@@ -19,7 +19,7 @@ use super::{
     key::{self, Audience},
     layer::{RuleSource, Shared},
     look::{Found, Look},
-    policy::{control::RequestControl, invalidate},
+    policy::invalidate,
     rules::Rules,
     status::{self, Cause},
     stored::Stored,
@@ -144,7 +144,8 @@ where
                 let count = if stale { &shared.counts.stale } else { &shared.counts.hits };
                 count.raise();
                 event!(method = %parts.method, uri = %parts.uri, stale, refresh, "hit");
-                if refresh && page.claim_refresh(look.now) {
+                // What came of a request that says `no-store` could not take the page's place.
+                if refresh && !look.control().no_store && page.claim_refresh(look.now) {
                     let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign };
                     let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
                     self.shared.fetch.refresh(key, kept, errand);
@@ -163,7 +164,7 @@ where
         };
         shared.count(miss.cause).raise();
 
-        let control = if asked.control() { RequestControl::parse(&parts.headers) } else { RequestControl::default() };
+        let control = look.control();
         if control.only_if_cached {
             return ResponseFuture::answered(self.shared.not_cached());
         }

@@ -2,7 +2,8 @@
 //!
 //! The fill's task reads the inner body and puts its frames into the spool; the client's body takes them out. Neither
 //! waits for the other: what the client has not read yet is bounded by the body limit, since beyond that limit the task
-//! hands the inner body itself over and is done.
+//! hands the inner body itself over and is done. All that wait to be read are bounded together by the layer's budget, of
+//! which a spool keeps its share until the client has taken the last frame: a fill may be done long before.
 
 use std::{
     collections::VecDeque,
@@ -16,6 +17,8 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use super::budget::Share;
 
 /// The task's end.
 pub(crate) struct Writer<B: Body>(Arc<Spool<B>>);
@@ -37,6 +40,8 @@ struct Spool<B: Body> {
 struct State<B: Body> {
     frames: VecDeque<Frame<Bytes>>,
     end: Option<End<B>>,
+    /// Given back when the reader has come to the end.
+    share: Option<Share>,
     reader: Option<Waker>,
 }
 
@@ -50,8 +55,8 @@ enum End<B: Body> {
 }
 
 /// Both ends of a spool for a body of which `hint` is still to come.
-pub(crate) fn spool<B: Body>(hint: SizeHint) -> (Writer<B>, Reader<B>) {
-    let state = State { frames: VecDeque::new(), end: None, reader: None };
+pub(crate) fn spool<B: Body>(hint: SizeHint, share: Share) -> (Writer<B>, Reader<B>) {
+    let state = State { frames: VecDeque::new(), end: None, share: Some(share), reader: None };
     let spool = Arc::new(Spool { state: Mutex::new(state), reader_gone: Notify::new() });
     (Writer(Arc::clone(&spool)), Reader { spool, rest: None, left: hint })
 }
@@ -59,6 +64,12 @@ pub(crate) fn spool<B: Body>(hint: SizeHint) -> (Writer<B>, Reader<B>) {
 // === impl Writer ===
 
 impl<B: Body> Writer<B> {
+    /// Whether there is room in the budget for a frame with `length` bytes of data.
+    pub(crate) fn has_room_for(&self, length: u64) -> bool {
+        let bytes = length.max(size_of::<Frame<Bytes>>() as u64);
+        self.0.state.lock().share.as_mut().is_some_and(|share| share.take(bytes))
+    }
+
     pub(crate) fn frame(&self, frame: Frame<Bytes>) {
         self.tell(|state| state.frames.push_back(frame));
     }
@@ -122,26 +133,29 @@ impl<B: Body> Reader<B> {
                 let mut state = self.spool.state.lock();
                 match state.frames.pop_front() {
                     Some(frame) => frame,
-                    None => match state.end.take() {
-                        None => {
+                    None => {
+                        let Some(end) = state.end.take() else {
                             state.reader = Some(cx.waker().clone());
                             return Poll::Pending;
+                        };
+                        state.share = None;
+                        match end {
+                            End::Complete => {
+                                state.end = Some(End::Complete);
+                                return Poll::Ready(None);
+                            }
+                            End::Error(error) => {
+                                state.end = Some(End::Complete);
+                                return Poll::Ready(Some(Err(error)));
+                            }
+                            End::HandedOver(body) => {
+                                drop(state);
+                                self.rest = Some(body);
+                                return self.poll_frame(cx);
+                            }
+                            End::Broken => panic!("the inner service's response body panicked"),
                         }
-                        Some(End::Complete) => {
-                            state.end = Some(End::Complete);
-                            return Poll::Ready(None);
-                        }
-                        Some(End::Error(error)) => {
-                            state.end = Some(End::Complete);
-                            return Poll::Ready(Some(Err(error)));
-                        }
-                        Some(End::HandedOver(body)) => {
-                            drop(state);
-                            self.rest = Some(body);
-                            return self.poll_frame(cx);
-                        }
-                        Some(End::Broken) => panic!("the inner service's response body panicked"),
-                    },
+                    }
                 }
             }
         };

@@ -206,7 +206,7 @@ impl<T> Fetch<T> {
                     match self.follow(&key, wait).await {
                         Followed::Woken(woken) => woken,
                         Followed::Impatient(permit) => {
-                            turn = permit;
+                            turn = Some(permit);
                             Woken::Alone(Ending::Failed)
                         }
                     }
@@ -228,7 +228,7 @@ impl<T> Fetch<T> {
                         return answer;
                     }
                     let _turn = match turn {
-                        Some(turn) => Some(turn),
+                        Some(turn) => turn,
                         None => self.turn(&key).await,
                     };
                     // Someone before this one may have had better luck.

@@ -5,7 +5,13 @@ mod support;
 
 mod bad_input;
 mod counters;
+mod detached;
+mod dropped;
+mod flight;
 mod http;
 mod privacy;
 mod purge;
+mod readiness;
 mod rules;
+mod stale;
+mod streaming;

@@ -10,6 +10,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bartizan::{
@@ -19,8 +20,12 @@ use bartizan::{
 };
 use bytes::Bytes;
 use http::{Request, Response};
+use http_body::Frame;
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+};
 use tower::{Layer, Service, ServiceExt};
 
 pub(crate) type Body = UnsyncBoxBody<Bytes, BodyBroken>;
@@ -276,4 +281,122 @@ pub(crate) fn streamed(status: u16, fields: &[(&str, &str)], body: Body) -> Resp
     let response = Response::builder().status(status);
     let response = fields.iter().fold(response, |response, (name, value)| response.header(*name, *value));
     response.body(body).expect("a response")
+}
+
+/// A body that comes as it is sent. It ends when its sender is dropped.
+pub(crate) struct Pipe(mpsc::Receiver<Result<Frame<Bytes>, BodyBroken>>);
+
+/// The other end of a [`Pipe`].
+pub(crate) struct Tap(mpsc::Sender<Result<Frame<Bytes>, BodyBroken>>);
+
+pub(crate) fn pipe() -> (Tap, Body) {
+    let (sender, receiver) = mpsc::channel(1);
+    (Tap(sender), Pipe(receiver).boxed_unsync())
+}
+
+impl std::fmt::Display for Failed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the origin failed")
+    }
+}
+
+impl std::error::Error for Failed {}
+
+// === impl Tap ===
+
+impl Tap {
+    /// Sends data. `false` if nobody reads any more.
+    pub(crate) async fn data(&self, data: impl Into<Bytes>) -> bool {
+        self.0.send(Ok(Frame::data(data.into()))).await.is_ok()
+    }
+
+    pub(crate) async fn trailers(&self, trailers: http::HeaderMap) -> bool {
+        self.0.send(Ok(Frame::trailers(trailers))).await.is_ok()
+    }
+
+    pub(crate) async fn broken(self) {
+        let _ = self.0.send(Err(BodyBroken)).await;
+    }
+
+    /// Resolves when nobody reads any more.
+    pub(crate) async fn gone(&self) {
+        self.0.closed().await;
+    }
+}
+
+impl http_body::Body for Pipe {
+    type Data = Bytes;
+    type Error = BodyBroken;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyBroken>>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// Counts how often work was dropped before it was done.
+#[derive(Clone, Default)]
+pub(crate) struct Cancelled(Arc<AtomicUsize>);
+
+/// Work that is not done yet.
+pub(crate) struct Undone(Option<Arc<AtomicUsize>>);
+
+// === impl Cancelled ===
+
+impl Cancelled {
+    pub(crate) fn watch(&self) -> Undone {
+        Undone(Some(Arc::clone(&self.0)))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+// === impl Undone ===
+
+impl Undone {
+    pub(crate) fn done(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Undone {
+    fn drop(&mut self) {
+        if let Some(count) = &self.0 {
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Takes so long of tokio's paused time, which passes once nothing else can be done.
+pub(crate) async fn take(millis: u64) {
+    let _ = tokio::time::timeout(Duration::from_millis(millis), std::future::pending::<()>()).await;
+}
+
+/// Until every task has done what it can. With tokio's time paused.
+pub(crate) async fn settle() {
+    take(1).await;
+}
+
+/// Many requests at once, each a task of its own.
+pub(crate) fn crowd(scene: &Scene, number: usize, path: &str) -> Vec<JoinHandle<Answer>> {
+    (0..number).map(|_| tokio::spawn(scene.ask(get(path, &[])))).collect()
+}
+
+/// The answers of a crowd, none of which may be missing.
+pub(crate) async fn answers(crowd: Vec<JoinHandle<Answer>>) -> Vec<Answer> {
+    let mut answers = Vec::with_capacity(crowd.len());
+    for one in crowd {
+        let answer = tokio::time::timeout(Duration::from_secs(3600), one).await;
+        answers.push(answer.expect("everyone is answered").expect("nobody panics"));
+    }
+    answers
+}
+
+/// The texts of answers, each once, in order.
+pub(crate) fn texts(answers: &[Answer]) -> Vec<&str> {
+    let mut texts: Vec<&str> = answers.iter().map(Answer::text).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    texts
 }
