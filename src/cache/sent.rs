@@ -242,7 +242,7 @@ impl<T: Store<Stored>> Sent<T> {
 
     /// Whether the request is personal, and there is a page that still serves others.
     fn is_one_of_many(&self) -> bool {
-        let now = self.shared.clock.now();
+        let now = self.shared.plan.clock.now();
         let page = self.stale.as_ref().and_then(|kept| kept.as_page());
         matches!(self.audience, Audience::Personal(_)) && page.is_some_and(|page| now < page.schedule.useless_from())
     }
