@@ -9,7 +9,7 @@ use http::Request;
 use http_body_util::Full;
 use tower::{Layer, ServiceExt};
 
-use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, settle};
+use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, run_others};
 
 fn exact() -> Rules {
     Rules::new().jitter(Jitter::NONE)
@@ -184,7 +184,7 @@ async fn those_who_wait_for_another_are_coalesced_and_not_missed() {
     let scene = Scene::new(exact(), gated(&gate, &[("cache-control", "max-age=60")]));
     let asked: Vec<_> = (0..10).map(|_| tokio::spawn(scene.ask(get("/", &[])))).collect();
     gate.arrived(1).await;
-    settle().await;
+    run_others().await;
     gate.open(1);
     for answer in asked {
         answer.await.expect("no panic");

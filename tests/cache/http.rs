@@ -5,7 +5,7 @@ use std::time::Duration;
 use bartizan::{Query, Rules, expiry::Jitter};
 use http::{HeaderMap, header};
 
-use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, settle};
+use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, run_others};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What `TestClock` begins at, and a minute later.
@@ -732,7 +732,7 @@ async fn an_unsafe_request_whose_client_left_invalidates_nevertheless() {
     gate.arrived(1).await;
     post.abort();
     let _ = post.await;
-    settle().await;
+    run_others().await;
     assert!(!scene.get("/").await.is_hit());
 }
 
@@ -1025,7 +1025,7 @@ async fn a_follower_is_told_that_it_was_collapsed() {
     let leader = tokio::spawn(scene.ask(get("/", &[])));
     gate.arrived(1).await;
     let follower = tokio::spawn(scene.ask(get("/", &[])));
-    settle().await;
+    run_others().await;
     gate.open(1);
     assert_eq!(leader.await.expect("no panic").cache_status(), "bartizan; fwd=uri-miss; stored");
     let follower = follower.await.expect("no panic");

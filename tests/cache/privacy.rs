@@ -12,7 +12,7 @@ use http::{Request, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 
-use crate::support::{Answer, BodyBroken, Gate, Origin, Scene, get, request, response, settle, streamed};
+use crate::support::{Answer, BodyBroken, Gate, Origin, Scene, get, request, response, run_others, streamed};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NOBODY: &[(&str, &str)] = &[];
@@ -89,7 +89,7 @@ async fn personal_requests_at_the_same_time_each_get_their_own_page() {
             .into_iter()
             .map(|client| (client, tokio::spawn(scene.ask(get("/", client)))))
             .collect();
-        settle().await;
+        run_others().await;
         gate.open(100);
         for (client, answer) in asked {
             let want = client.first().map_or("nobody", |(_, value)| *value);
@@ -190,7 +190,7 @@ async fn a_public_page_is_shared_with_those_who_wait_for_it() {
     let a = tokio::spawn(scene.ask(get("/", A)));
     gate.arrived(1).await;
     let b = tokio::spawn(scene.ask(get("/", B)));
-    settle().await;
+    run_others().await;
     gate.open(2);
     assert_eq!(a.await.expect("no panic").text(), "sid=a");
     let b = b.await.expect("no panic");
@@ -224,7 +224,7 @@ async fn a_cookie_that_is_set_for_one_client_never_reaches_another() {
         );
         let together: Vec<_> = (0..10).map(|_| tokio::spawn(scene.ask(get("/", NOBODY)))).collect();
         gate.arrived(1).await;
-        settle().await;
+        run_others().await;
         gate.open(1000);
         let mut cookies = Vec::new();
         for answer in together {
@@ -306,7 +306,7 @@ async fn a_refresh_begun_by_a_personal_request_does_not_take_the_page_from_nobod
         assert_eq!(scene.get("/").await.text(), "nobody");
         scene.advance(61);
         assert_eq!(scene.ask(get("/", client)).await.cache_status(), "bartizan; hit; ttl=-1");
-        settle().await;
+        run_others().await;
         scene.cache.drain().await;
         let nobody = scene.get("/").await;
         assert!(nobody.is_hit(), "still within its window: {}", nobody.cache_status());
@@ -390,7 +390,7 @@ async fn a_429_is_neither_stored_nor_shared() {
     );
     let together: Vec<_> = (0..5).map(|_| tokio::spawn(scene.ask(get("/", NOBODY)))).collect();
     gate.arrived(1).await;
-    settle().await;
+    run_others().await;
     gate.open(100);
     let mut bodies = Vec::new();
     for answer in together {
@@ -571,7 +571,7 @@ async fn a_header_in_the_key_is_in_vary_on_every_other_way_too() {
     let leader = tokio::spawn(scene.ask(get("/", NOBODY)));
     gate.arrived(1).await;
     let follower = tokio::spawn(scene.ask(get("/", NOBODY)));
-    settle().await;
+    run_others().await;
     gate.open(2);
     leader.await.expect("no panic");
     assert_eq!(vary(&follower.await.expect("no panic")), want, "alone");

@@ -17,7 +17,7 @@ use http::Uri;
 use proptest::prelude::*;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, settle};
+use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, run_others};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -256,11 +256,11 @@ async fn what_is_being_made_when_a_purge_comes_is_not_stored_and_not_seen_by_who
             let leader = world.ask();
             world.gate.arrived(1).await;
             let follower = world.ask();
-            settle().await;
+            run_others().await;
             world.set("new");
             world.purge(way).await;
             let late = world.ask();
-            settle().await;
+            run_others().await;
             // All that was asked for and is still to come.
             world.gate.open(100);
             assert_eq!(leader.await.expect("no panic").text(), "old", "it asked before the purge; {way}");
@@ -294,7 +294,7 @@ async fn a_purge_while_a_page_is_validated_or_refreshed_keeps_the_old_away() {
             world.set("new");
             world.purge(way).await;
             let late = world.ask();
-            settle().await;
+            run_others().await;
             world.gate.open(100);
             assert_eq!(stale.await.expect("no panic").text(), "old", "{way}");
             assert_eq!(late.await.expect("no panic").text(), "new", "{way}, {fields:?}");
@@ -314,11 +314,11 @@ async fn who_comes_between_two_purges_does_not_see_what_was_before_the_first() {
             world.set("new");
             world.purge(first).await;
             let between = world.ask();
-            settle().await;
+            run_others().await;
             world.set("newest");
             world.purge(second).await;
             let last = world.ask();
-            settle().await;
+            run_others().await;
             world.gate.open(100);
             assert_eq!(leader.await.expect("no panic").text(), "old", "{first}, {second}");
             let between = between.await.expect("no panic");
@@ -527,7 +527,7 @@ impl Run {
     /// Answers whatever is still asked, and checks what everyone saw.
     async fn end(self) -> Result<usize, TestCaseError> {
         loop {
-            settle().await;
+            run_others().await;
             if self.calls.lock().expect("not poisoned").is_empty() {
                 break;
             }

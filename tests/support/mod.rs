@@ -102,7 +102,7 @@ impl Gate {
 }
 
 /// Lets everything that can go on do so, on a runtime of one thread.
-pub(crate) async fn settle() {
+pub(crate) async fn run_others() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
