@@ -145,7 +145,7 @@ where
                 event!(method = %parts.method, uri = %parts.uri, stale, refresh, "hit");
                 if refresh && page.claim_refresh(look.now) {
                     let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign };
-                    let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
+                    let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss).in_background();
                     self.shared.fetch.refresh(key, kept, errand);
                 }
                 return ResponseFuture::answered(response);
@@ -160,7 +160,6 @@ where
             }
             Walk::Miss(miss) => miss,
         };
-        shared.count(miss.cause).raise();
 
         let control = if asked.control() { RequestControl::parse(&parts.headers) } else { RequestControl::default() };
         if control.only_if_cached {
@@ -171,6 +170,7 @@ where
             let mut parts = parts;
             settings.strip(&mut parts);
             let label = shared.labels.forwarded(miss.cause).value();
+            shared.count(miss.cause).raise();
             event!(method = %parts.method, uri = %parts.uri, cause = ?miss.cause, "miss, without a lease");
             let inner = self.inner.call(Request::from_parts(parts, body));
             return ResponseFuture::forwarded_by(rules.clone(), inner, label);
