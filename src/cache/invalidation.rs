@@ -6,7 +6,9 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, reques
 use http_body::Body;
 use tower_service::Service;
 
-use super::{body::CacheBody, fill, key, layer::Shared, policy::invalidate, rules::Rules, status, stored::Stored};
+use super::{
+    body::CacheBody, fill, key, layer::Shared, policy::invalidate, rules::Rules, status, stored::Stored, word::Caching,
+};
 use crate::store::{Primary, Store};
 
 /// The resources that an unsafe request may have changed.
@@ -37,6 +39,7 @@ where
     invalidation.pending = false;
     let mut response = called?;
     invalidation.answered(response.status(), response.headers()).await;
+    response.extensions_mut().remove::<Caching>();
     status::add(response.headers_mut(), invalidation.shared.labels.method.clone());
     Ok(response.map(CacheBody::inner))
 }
