@@ -6,7 +6,8 @@ use crate::{observe::Count, store::Usage};
 
 /// A snapshot of what a cache did since it was made, and of what its store holds.
 ///
-/// Each request is counted once: as a hit, as stale, or as a miss for one reason.
+/// Each request is counted once: as a hit, as stale, as coalesced, or as a miss for one reason. One that `only-if-cached`
+/// kept from the inner service is not counted, nor is a refresh in the background.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Counters {

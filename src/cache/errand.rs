@@ -15,7 +15,7 @@ use super::{
     look::{Found, Look, relabel},
     policy::conditional::{self, Validators},
     rules::Rules,
-    sent::Sent,
+    sent::{Asker, Sent, Tally},
     service::Miss,
     status::{Cause, Fate},
     stored::{Kind, Stored},
@@ -43,6 +43,8 @@ pub(crate) struct Errand<S, T, B> {
     sign: Option<Kept<Stored>>,
     /// The last page found there, which was not good enough.
     stale: Option<Kept<Stored>>,
+    /// Whether a request waits for it, which is then counted.
+    asker: Asker,
 }
 
 type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
@@ -59,7 +61,12 @@ impl<S, T, B> Errand<S, T, B> {
         miss: Miss,
     ) -> Self {
         let Miss { cause, stale, sign, .. } = miss;
-        Self { shared, rules, inner, parts, body, asked, audience, cause, sign, stale }
+        Self { shared, rules, inner, parts, body, asked, audience, cause, sign, stale, asker: Asker::Client }
+    }
+
+    /// A refresh that nobody waits for.
+    pub(crate) fn in_background(self) -> Self {
+        Self { asker: Asker::Nobody, ..self }
     }
 
     fn look(&self) -> Look<'_, T> {
@@ -93,7 +100,8 @@ where
             (Found::Good { stale, .. }, Kind::Page(page)) => {
                 let mut response = look.answer(page, stale);
                 match arrival {
-                    Arrival::Stored => {}
+                    Arrival::Stored if stale => self.shared.counts.stale.raise(),
+                    Arrival::Stored => self.shared.counts.hits.raise(),
                     Arrival::Awaited => {
                         self.shared.counts.coalesced.raise();
                         relabel(&mut response, self.shared.labels.forwarded(self.cause).collapsed().value());
@@ -172,7 +180,7 @@ enum Conditions {
 impl<S, T, B> Errand<S, T, B> {
     /// Makes the request that goes inwards.
     fn send(self, conditions: Conditions) -> (S, Sent<T>, Request<B>) {
-        let Self { shared, rules, inner, mut parts, body, asked, audience, cause, sign, stale } = self;
+        let Self { shared, rules, inner, mut parts, body, asked, audience, cause, sign, stale, asker } = self;
         let settings = rules.settings();
         let tags = settings.rule_tags(&parts);
         let (mut client, ()) = Request::new(()).into_parts();
@@ -192,8 +200,22 @@ impl<S, T, B> Errand<S, T, B> {
             }
         }
         let private = Private::since_now(PrivateMark::of(&mut parts.extensions));
-        let sent =
-            Sent { shared, rules, client, asked, audience, cause, sign, stale, validating, tags, private, begun };
+        let tally = Tally::new(Arc::clone(&shared), cause, asker);
+        let sent = Sent {
+            tally,
+            shared,
+            rules,
+            client,
+            asked,
+            audience,
+            cause,
+            sign,
+            stale,
+            validating,
+            tags,
+            private,
+            begun,
+        };
         (inner, sent, Request::from_parts(parts, body))
     }
 }

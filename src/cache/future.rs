@@ -11,7 +11,7 @@ use http::{HeaderValue, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
 
-use super::{body::CacheBody, rules::Rules, status};
+use super::{body::CacheBody, rules::Rules, status, word::Caching};
 
 pin_project! {
     /// The future of [`Cache`](super::Cache).
@@ -56,7 +56,7 @@ impl<F, B: Body, E> ResponseFuture<F, B, E> {
         Self { state: State::Forwarded { inner, label: Some(label), rules: None } }
     }
 
-    /// The same, with the `Vary` of the rules.
+    /// The same, with the `Vary` of the rules and without the handler's word.
     pub(super) fn forwarded_by(rules: Rules, inner: F, label: HeaderValue) -> Self {
         Self { state: State::Forwarded { inner, label: Some(label), rules: Some(rules) } }
     }
@@ -83,6 +83,7 @@ where
                 let mut response = ready!(inner.poll(cx))?;
                 if let Some(rules) = rules {
                     rules.settings().add_vary(response.headers_mut());
+                    response.extensions_mut().remove::<Caching>();
                 }
                 if let Some(label) = label.take() {
                     status::add(response.headers_mut(), label);

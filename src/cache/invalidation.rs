@@ -8,6 +8,7 @@ use tower_service::Service;
 
 use super::{
     asked::Asked, body::CacheBody, fill, key, layer::Shared, policy::invalidate, rules::Rules, status, stored::Stored,
+    word::Caching,
 };
 use crate::store::{Primary, Store};
 
@@ -44,6 +45,7 @@ where
         }
     };
     invalidation.answered(response.status(), response.headers()).await;
+    response.extensions_mut().remove::<Caching>();
     status::add(response.headers_mut(), invalidation.shared.labels.method.clone());
     Ok(response.map(CacheBody::inner))
 }

@@ -1,6 +1,12 @@
 //! What to do with the response to a request that was sent inwards.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request, response};
 use http_body::Body;
@@ -36,6 +42,7 @@ use crate::{
 
 /// A request that was sent inwards: what of it is needed when its response is there.
 pub(crate) struct Sent<T> {
+    pub(crate) tally: Tally<T>,
     pub(crate) shared: Arc<Shared<T>>,
     pub(crate) rules: Rules,
     /// The head as the client sent it, without extensions.
@@ -53,6 +60,22 @@ pub(crate) struct Sent<T> {
     pub(crate) tags: Vec<Tag>,
     pub(crate) private: Private,
     pub(crate) begun: Timestamp,
+}
+
+/// Counts a request once: as a miss when it is done with, however that comes, unless a stale page stood in.
+pub(crate) struct Tally<T> {
+    shared: Arc<Shared<T>>,
+    cause: Cause,
+    is_open: AtomicBool,
+}
+
+/// Who a request that was sent inwards is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A client, who waits.
+    Client,
+    /// The store alone.
+    Nobody,
 }
 
 /// What a 304 makes of a stored page.
@@ -142,7 +165,7 @@ impl<T: Store<Stored>> Sent<T> {
             Some(status) => line.status(status),
             None => line.detail("error"),
         };
-        self.shared.counts.stale.raise();
+        self.tally.stale();
         event!(?status, "stale, since the attempt failed");
         let mut answer = page.answer(&self.client, self.asked, now);
         relabel(&mut answer, line.value());
@@ -363,6 +386,28 @@ impl<T: Store<Stored>> Sent<T> {
         event!(cause = ?self.cause, ?fate, status = response.status().as_u16(), "miss");
         status::add(response.headers_mut(), line.value());
         response
+    }
+}
+
+// === impl Tally ===
+
+impl<T> Tally<T> {
+    pub(crate) fn new(shared: Arc<Shared<T>>, cause: Cause, asker: Asker) -> Self {
+        Self { shared, cause, is_open: AtomicBool::new(asker == Asker::Client) }
+    }
+
+    fn stale(&self) {
+        if self.is_open.swap(false, Ordering::Relaxed) {
+            self.shared.counts.stale.raise();
+        }
+    }
+}
+
+impl<T> Drop for Tally<T> {
+    fn drop(&mut self) {
+        if *self.is_open.get_mut() {
+            self.shared.count(self.cause).raise();
+        }
     }
 }
 

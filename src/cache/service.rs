@@ -147,7 +147,7 @@ where
                 // What came of a request that says `no-store` could not take the page's place.
                 if refresh && !look.control().no_store && page.claim_refresh(look.now) {
                     let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign };
-                    let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
+                    let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss).in_background();
                     self.shared.fetch.refresh(key, kept, errand);
                 }
                 return ResponseFuture::answered(response);
@@ -162,7 +162,6 @@ where
             }
             Walk::Miss(miss) => miss,
         };
-        shared.count(miss.cause).raise();
 
         let control = look.control();
         if control.only_if_cached {
@@ -173,6 +172,7 @@ where
             let mut parts = parts;
             settings.strip(&mut parts);
             let label = shared.labels.forwarded(miss.cause).value();
+            shared.count(miss.cause).raise();
             event!(method = %parts.method, uri = %parts.uri, cause = ?miss.cause, "miss, without a lease");
             let inner = self.inner.call(Request::from_parts(parts, body));
             return ResponseFuture::forwarded_by(rules.clone(), inner, label);

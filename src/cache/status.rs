@@ -158,7 +158,8 @@ impl fmt::Debug for Line<'_> {
 
 /// Adds this cache's line behind those of the caches nearer to the origin (RFC 9211, 2).
 pub(crate) fn add(headers: &mut HeaderMap, line: HeaderValue) {
-    headers.append(CACHE_STATUS, line);
+    // A head without room for it goes without: it is the origin's, and not to be failed for our sake.
+    let _full = headers.try_append(CACHE_STATUS, line);
 }
 
 #[cfg(test)]

@@ -321,7 +321,7 @@ impl Flooded {
     }
 
     fn is_within(&self, what: &str, round: usize) {
-        if round % 1000 == 0 {
+        if round.is_multiple_of(1000) {
             let bytes = self.cache.counters().bytes;
             assert!(bytes <= CAPACITY, "{what}: {bytes} bytes in round {round}");
         }

@@ -1031,3 +1031,45 @@ async fn a_follower_is_told_that_it_was_collapsed() {
     let follower = follower.await.expect("no panic");
     assert_eq!((follower.text(), follower.cache_status().as_str()), ("0", "bartizan; fwd=uri-miss; collapsed"));
 }
+
+#[tokio::test]
+async fn one_uncacheable_answer_does_not_take_a_page_that_an_error_may_need() {
+    let scene = Scene::new(
+        exact().stale_if_error(600 * MINUTE).pass_ttl(Duration::from_secs(10)),
+        Origin::new(|call| async move {
+            match call.number {
+                0 => Ok(response(200, &[("cache-control", "max-age=60")], "page")),
+                1 => Ok(response(200, &[("set-cookie", "a=b")], "greeting")),
+                _ => Err(Failed),
+            }
+        }),
+    );
+    scene.get("/").await;
+    scene.advance(61);
+    assert_eq!(scene.get("/").await.text(), "greeting");
+    scene.advance(11);
+    let answer = scene.send(get("/", &[])).await.expect("the stale page stands in");
+    assert_eq!(Answer::read(answer).await.text(), "page");
+}
+
+#[tokio::test]
+async fn a_handlers_word_does_not_leave_the_cache() {
+    let scene = Scene::new(
+        exact(),
+        Origin::new(|_| async {
+            let mut response = response(200, &[("cache-control", "private")], "");
+            response.extensions_mut().insert(bartizan::Caching::new().tag("t"));
+            Ok(response)
+        }),
+    );
+    for (way, request) in [
+        ("uncacheable", get("/", &[])),
+        ("pass", get("/", &[])),
+        ("a head", request("HEAD", "/other", &[])),
+        ("a part", get("/other", &[("range", "bytes=0-0")])),
+        ("a method", request("POST", "/other", &[])),
+    ] {
+        let answer = scene.ask(request).await;
+        assert!(answer.head.extensions.get::<bartizan::Caching>().is_none(), "{way}: {}", answer.cache_status());
+    }
+}

@@ -94,7 +94,7 @@ pub enum Reason {
     Stale,
     /// `no-cache`, and it could not be validated later.
     NoCache,
-    /// The body is longer than the rule allows.
+    /// The body is longer than the rule allows, or the head has thousands of fields.
     TooLarge,
     /// The handler said [`never`](crate::cache::Caching::never).
     Handler,
@@ -193,7 +193,8 @@ fn forbidden(
         return Some(Reason::EventStream);
     }
     let length = list::members(headers, &header::CONTENT_LENGTH).next().and_then(number::decimal);
-    (length > Some(allowance.body_limit)).then_some(Reason::TooLarge)
+    let is_too_large = length > Some(allowance.body_limit) || headers.keys_len() > MOST_FIELDS;
+    is_too_large.then_some(Reason::TooLarge)
 }
 
 fn terms(
@@ -282,6 +283,9 @@ fn serves_everyone(control: &ResponseControl) -> bool {
 fn dropped(control: &ResponseControl) -> impl Iterator<Item = &HeaderName> {
     control.private.fields().iter().chain(control.no_cache.fields())
 }
+
+/// A map of header fields has room for 24 576 names and panics beyond that. What is stored must have room for ours.
+const MOST_FIELDS: usize = 4096;
 
 /// A status with a registered meaning, and none that needs more than storing.
 fn is_understood(status: StatusCode) -> bool {
