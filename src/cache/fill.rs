@@ -34,7 +34,8 @@ pub(crate) struct Draft {
     /// The length that the response declares.
     pub(crate) declared: Option<u64>,
     pub(crate) body_limit: u64,
-    pub(crate) pass_ttl: Duration,
+    /// Nothing where the key is not to be remembered as uncacheable.
+    pub(crate) pass_ttl: Option<Duration>,
     pub(crate) private: Private,
 }
 
@@ -158,11 +159,12 @@ impl Draft {
     }
 }
 
-/// Remembers a key as one that cannot be stored.
-pub(crate) async fn pass<L, T>(lease: L, shared: &Shared<T>, ttl: Duration)
+/// Ends a lease whose response cannot be stored, and remembers that of the key for so long.
+pub(crate) async fn pass<L, T>(lease: L, shared: &Shared<T>, ttl: Option<Duration>)
 where
     L: Lease<Stored>,
 {
+    let Some(ttl) = ttl else { return lease.disband(Ending::Uncacheable).await };
     let until = shared.plan.clock.now().plus(ttl);
     if let Err(_error) = lease.fill(Stored::pass(), until, Tags::default()).await {
         event!(error = %_error, "a mark did not reach the store");

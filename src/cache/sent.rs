@@ -255,12 +255,21 @@ impl<T: Store<Stored>> Sent<T> {
         let is_refusal = status.is_client_error() && !matches!(status.as_u16(), 404 | 410);
         if status.is_server_error() {
             lease.disband(Ending::Failed).await;
-        } else if is_refusal || self.is_one_of_many() {
-            // It may be the request's doing: a mark would let anyone keep a page from being cached.
+        } else if is_refusal {
+            // It may be the request's fault: a mark would let anyone keep a page from being cached.
             lease.disband(Ending::Uncacheable).await;
         } else {
-            fill::pass(lease, &self.shared, self.rules.settings().pass_ttl).await;
+            fill::pass(lease, &self.shared, self.pass_ttl()).await;
         }
+    }
+
+    /// For how long the key is remembered as uncacheable; not at all where that would take the place of a page that an
+    /// error may call for, or that still serves others.
+    fn pass_ttl(&self) -> Option<Duration> {
+        let now = self.shared.plan.clock.now();
+        let page = self.stale.as_ref().and_then(|kept| kept.as_page());
+        let may_be_needed = page.is_some_and(|page| page.schedule.may_serve_on_error(now));
+        (!may_be_needed && !self.is_one_of_many()).then_some(self.rules.settings().pass_ttl)
     }
 
     /// Whether the request is personal, and there is a page that still serves others.
@@ -343,7 +352,7 @@ impl<T: Store<Stored>> Sent<T> {
             begun: self.begun,
             declared: list::members(head, &header::CONTENT_LENGTH).next().and_then(number::decimal),
             body_limit: settings.body_limit,
-            pass_ttl: settings.pass_ttl,
+            pass_ttl: self.pass_ttl(),
             private: self.private.clone(),
         }
     }
