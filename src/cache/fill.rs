@@ -98,9 +98,9 @@ impl Draft {
                     writer.frame(frame);
                     writer.hand_over(body);
                     return if fits {
-                        lease.disband(Ending::Uncacheable).await
+                        lease.disband(Ending::Uncacheable).await;
                     } else {
-                        self.pass(lease, &shared).await
+                        self.pass(lease, &shared).await;
                     };
                 }
                 copy.data.extend_from_slice(data);

@@ -252,8 +252,7 @@ impl Settings {
 
     /// Whether a cookie of this name may be in a request whose response is for everyone.
     pub(crate) fn knows_cookie(&self, name: &[u8]) -> bool {
-        let is_named = |cookie: &Box<str>| cookie.as_bytes() == name;
-        self.key_cookies.iter().any(is_named) || self.ignored_cookies.iter().any(is_named)
+        self.key_cookies.iter().chain(&self.ignored_cookies).any(|cookie| cookie.as_bytes() == name)
     }
 
     /// Takes away what has no influence on the response, before the handler can let it have any.

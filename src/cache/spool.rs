@@ -176,7 +176,7 @@ impl<B: Body> Reader<B> {
     }
 
     pub(crate) fn size_hint(&self) -> SizeHint {
-        self.rest.as_ref().map_or_else(|| self.left.clone(), |rest| rest.size_hint())
+        self.rest.as_ref().map_or(self.left, Body::size_hint)
     }
 }
 

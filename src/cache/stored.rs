@@ -23,6 +23,10 @@ use crate::{clock::Timestamp, store::Value};
 pub struct Stored(Kind);
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are pages, and a box would be one more miss of the CPU's cache"
+)]
 pub(crate) enum Kind {
     /// A response.
     Page(Page),

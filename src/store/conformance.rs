@@ -247,8 +247,11 @@ async fn a_narrowed_lease_leaves_a_sign_and_moves<S: Store<Probe>>(store: &S) {
 async fn a_narrowed_lease_is_as_old_as_it_was<S: Store<Probe>>(store: &S) {
     let lease = won(store, key(1, 0), None).await;
     store.remove(Primary::from(1)).await.expect("the store can be told");
-    let narrowed = lease.narrow(5, Probe(99), KEEP).await.expect("the store can be told");
-    assert!(narrowed.is_none(), "the resource was removed since");
+    if let Some(lease) = lease.narrow(5, Probe(99), KEEP).await.expect("the store can be told") {
+        let filled = lease.fill(Probe(1), KEEP, Tags::default()).await.expect("the store can be told");
+        assert_eq!(filled, Filled::Superseded, "the resource was removed before");
+    }
+    assert!(found(store, key(1, 0)).await.is_none() && found(store, key(1, 5)).await.is_none());
 
     let lease = won(store, key(1, 0), None).await;
     let lease = lease.narrow(5, Probe(99), KEEP).await.expect("the store can be told").expect("nothing was removed");

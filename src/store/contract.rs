@@ -110,7 +110,7 @@ pub trait Lease<V>: Send + Sized + 'static {
     /// The value turned out to be one variant of several: keeps `sign` under the lease's key, which tells others where
     /// to look, gives it to those who wait, and moves the lease, with its version, to `variant`.
     ///
-    /// `None` when the lease no longer holds, or the variant is already being made.
+    /// `None` when the variant is already being made. A lease that no longer holds leaves no sign, and its fill says so.
     ///
     /// # Errors
     ///

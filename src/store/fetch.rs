@@ -18,7 +18,7 @@ use std::{panic, pin::pin, sync::Arc, task::Poll, time::Duration};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, SemaphorePermit, oneshot},
-    time::{sleep, timeout},
+    time::timeout,
 };
 use tokio_util::task::TaskTracker;
 
@@ -355,10 +355,6 @@ impl Detached {
             () = gone => {}
         }
         let _place = self.places.try_acquire().ok()?;
-        tokio::select! {
-            biased;
-            done = work => Some(done),
-            () = sleep(self.time) => None,
-        }
+        timeout(self.time, work).await.ok()
     }
 }

@@ -217,7 +217,6 @@ async fn a_fill_that_a_purge_overtook_is_superseded_and_not_stored() {
 }
 
 #[tokio::test]
-#[ignore = "a store does not say whether a lease was void or its variant is being made by another"]
 async fn a_variants_fill_that_a_purge_overtook_is_superseded_too() {
     for purge in ["tag", "all"] {
         let gate = Gate::new();

@@ -100,23 +100,23 @@ impl<V: Value> MemoryLease<V> {
         let mut desk = self.store.desk(self.key.primary()).lock();
         let held = desk.detach(&self.key, &flight);
         let waiters = flight.empty();
-        let goes_on = held && desk.flight(&narrowed).is_none();
+        let is_taken = held && desk.flight(&narrowed).is_some();
         if held {
             let seals = (self.key.variant() != 0).then(|| desk.resources.of(self.key.primary()));
             let seals = seals.map(|seal| Arc::from([seal]));
             self.store.insert(self.key, Slot::new(kept.clone(), self.sequence, seals, weight), &mut evicted);
         }
-        if goes_on {
+        if held && !is_taken {
             desk.attach(&narrowed, Arc::clone(&flight));
         }
         drop(desk);
 
         tell_all(waiters, || Woken::Found(kept.clone()));
-        if goes_on {
-            self.key = narrowed;
-            self.flight = Some(flight);
+        if !is_taken {
+            // One that no longer holds moves unattached, and its fill says so.
+            (self.key, self.flight) = (narrowed, Some(flight));
         }
-        goes_on.then_some(self)
+        (!is_taken).then_some(self)
     }
 }
 
