@@ -1,12 +1,20 @@
 //! What a request asks for, as far as the cache is concerned. Read in one pass, since every hit pays for it.
 
-use http::{HeaderMap, HeaderValue, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, header, request::Parts};
 
 use super::rules::Settings;
 
 /// The fields of a request that the cache looks at, if they are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Asked(u16);
+
+/// The head of a request, wherever it stands. A hit does not take its request apart.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+}
 
 /// Which host a request is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +91,21 @@ impl Asked {
     /// Whether there is a cookie that the rules do not know: what the handler makes of it may be for one user alone.
     pub(crate) fn personal_cookie(self, headers: &HeaderMap, settings: &Settings) -> bool {
         self.0 & COOKIE != 0 && cookies(headers).any(|(name, _)| !settings.knows_cookie(name))
+    }
+}
+
+// === impl Head ===
+
+impl<'a> From<&'a Parts> for Head<'a> {
+    fn from(parts: &'a Parts) -> Self {
+        Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }
+    }
+}
+
+impl<'a, B> From<&'a Request<B>> for Head<'a> {
+    #[inline]
+    fn from(request: &'a Request<B>) -> Self {
+        Self { method: request.method(), uri: request.uri(), headers: request.headers() }
     }
 }
 

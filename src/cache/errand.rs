@@ -7,7 +7,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    asked::Asked,
+    asked::{Asked, Head},
     body::CacheBody,
     fill::Private,
     key::Audience,
@@ -16,7 +16,7 @@ use super::{
     policy::conditional::{self, Validators},
     rules::Rules,
     sent::{Asker, Sent, Tally},
-    service::Miss,
+    service::{Ask, Miss},
     status::{Cause, Fate},
     stored::{Kind, Stored},
 };
@@ -52,14 +52,8 @@ type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
 // === impl Errand ===
 
 impl<S, T, B> Errand<S, T, B> {
-    pub(crate) fn new(
-        shared: Arc<Shared<T>>,
-        rules: Rules,
-        inner: S,
-        (parts, body): (Parts, B),
-        (asked, audience): (Asked, Audience),
-        miss: Miss,
-    ) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<T>>, inner: S, ask: Ask<B>, miss: Miss) -> Self {
+        let Ask { rules, parts, body, asked, audience } = ask;
         let Miss { cause, stale, sign, .. } = miss;
         Self { shared, rules, inner, parts, body, asked, audience, cause, sign, stale, asker: Asker::Client }
     }
@@ -73,7 +67,7 @@ impl<S, T, B> Errand<S, T, B> {
         Look {
             shared: &self.shared,
             settings: self.rules.settings(),
-            parts: &self.parts,
+            head: Head::from(&self.parts),
             asked: self.asked,
             audience: self.audience,
             now: self.shared.plan.clock.now(),

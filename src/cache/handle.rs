@@ -49,7 +49,7 @@ impl<T: Store<Stored>> CacheHandle<T> {
     /// When the request does not say which host it is for, or the store cannot be told.
     pub async fn purge(&self, parts: &Parts) -> Result<(), Error> {
         let rules = self.shared.plan.rules.of(parts);
-        let primary = key::primary(&self.shared.seed, rules.settings(), parts, Asked::of(&parts.headers).1)
+        let primary = key::primary(&self.shared.seed, rules.settings(), &parts.uri, Asked::of(&parts.headers).1)
             .ok_or_else(|| Error::invalid("the request to purge names no host, or several"))?;
         self.purge_key(primary).await
     }

@@ -7,7 +7,14 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    asked::Asked, body::CacheBody, fill, key, layer::Shared, policy::invalidate, rules::Rules, status, stored::Stored,
+    asked::{Asked, Head},
+    body::CacheBody,
+    fill, key,
+    layer::Shared,
+    policy::invalidate,
+    rules::Rules,
+    status,
+    stored::Stored,
     word::Caching,
 };
 use crate::store::{Primary, Store};
@@ -53,7 +60,7 @@ where
 // === impl Invalidation ===
 
 impl<T: Store<Stored>> Invalidation<T> {
-    pub(crate) fn new(shared: Arc<Shared<T>>, rules: Rules, asked: &Parts) -> Self {
+    pub(crate) fn new(shared: Arc<Shared<T>>, rules: Rules, asked: Head<'_>) -> Self {
         let (mut target, ()) = Request::new(()).into_parts();
         target.uri = asked.uri.clone();
         for host in asked.headers.get_all(header::HOST) {
@@ -97,7 +104,7 @@ impl<T: Store<Stored>> Invalidation<T> {
             }
             _ => uri,
         };
-        key::primary(&self.shared.seed, self.rules.settings(), &parts, Asked::of(&parts.headers).1)
+        key::primary(&self.shared.seed, self.rules.settings(), &parts.uri, Asked::of(&parts.headers).1)
     }
 
     /// The target as an absolute URI, which references are resolved against.

@@ -3,10 +3,10 @@
 //! The target URI names the resource; everything else that selects the response is hashed into the variant, so that
 //! purging a URI reaches every variant of it.
 
-use http::{HeaderMap, HeaderName, Uri, request::Parts, uri::Scheme};
+use http::{HeaderMap, HeaderName, Uri, uri::Scheme};
 
 use super::{
-    asked::{self, Asked, Host},
+    asked::{self, Asked, Head, Host},
     policy::vary,
     query::Query,
     rules::Settings,
@@ -43,19 +43,18 @@ pub(crate) struct Personal {
 pub(crate) fn of(
     seed: &Seed,
     settings: &Settings,
-    parts: &Parts,
+    (head, principal): (Head<'_>, Option<&str>),
     (asked, host): (Asked, Host<'_>),
 ) -> Option<(Key, Audience)> {
-    let key = Key::new(primary(seed, settings, parts, host)?);
+    let key = Key::new(primary(seed, settings, head.uri, host)?);
     let personal =
-        Personal { authorized: asked.authorization(), cookied: asked.personal_cookie(&parts.headers, settings) };
-    let principal = settings.principal(parts);
+        Personal { authorized: asked.authorization(), cookied: asked.personal_cookie(head.headers, settings) };
     let audience = match &principal {
         Some(_) => Audience::Principal,
         None if personal.authorized || personal.cookied => Audience::Personal(personal),
         None => Audience::Everyone,
     };
-    Some((key.with_variant(base_variant(seed, settings, parts, &principal)), audience))
+    Some((key.with_variant(base_variant(seed, settings, head.headers, principal)), audience))
 }
 
 /// Where the responses to personal requests are, beside those to everyone's under `key`.
@@ -66,7 +65,7 @@ pub(crate) fn personal(seed: &Seed, key: Key, personal: Personal) -> Key {
     key.with_variant(nonzero(hasher.finish()))
 }
 
-fn base_variant(seed: &Seed, settings: &Settings, parts: &Parts, principal: &Option<String>) -> u128 {
+fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal: Option<&str>) -> u128 {
     if principal.is_none() && settings.key_headers.is_empty() && settings.key_cookies.is_empty() {
         return 0;
     }
@@ -75,10 +74,10 @@ fn base_variant(seed: &Seed, settings: &Settings, parts: &Parts, principal: &Opt
     if let Some(name) = principal {
         hasher.field(name.as_bytes());
     }
-    vary::selecting(&settings.key_headers, &parts.headers, &mut |field| hasher.field(field));
+    vary::selecting(&settings.key_headers, headers, &mut |field| hasher.field(field));
     for name in &settings.key_cookies {
         hasher.field(name.as_bytes());
-        for (_, value) in asked::cookies(&parts.headers).filter(|(sent, _)| *sent == name.as_bytes()) {
+        for (_, value) in asked::cookies(headers).filter(|(sent, _)| *sent == name.as_bytes()) {
             hasher.number(1);
             hasher.field(value);
         }
@@ -96,15 +95,15 @@ pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], headers: &He
 }
 
 /// The resource that a request addresses.
-pub(crate) fn primary(seed: &Seed, settings: &Settings, parts: &Parts, host: Host<'_>) -> Option<Primary> {
-    let site = settings.site.as_ref().unwrap_or(&parts.uri);
+pub(crate) fn primary(seed: &Seed, settings: &Settings, uri: &Uri, host: Host<'_>) -> Option<Primary> {
+    let site = settings.site.as_ref().unwrap_or(uri);
     let authority = match (site.authority(), host) {
         (Some(authority), _) => authority.as_str().as_bytes(),
         (None, Host::One(host)) => host,
         (None, Host::Unsaid) => b"",
         (None, Host::Several) => return None,
     };
-    resource(seed, site.scheme(), authority, &parts.uri, &settings.query)
+    resource(seed, site.scheme(), authority, uri, &settings.query)
 }
 
 /// The resource that an absolute URI names, or a relative one on the rules' site.
@@ -185,7 +184,8 @@ mod tests {
         let seed = Seed::from_bytes([3; 16]);
         let parts = request.into_parts().0;
         let asked = Asked::of(&parts.headers);
-        of(&seed, rules.settings(), &parts, asked).map(|(key, _)| key)
+        let principal = rules.settings().principal(&parts);
+        of(&seed, rules.settings(), (Head::from(&parts), principal.as_deref()), asked).map(|(key, _)| key)
     }
 
     fn get(uri: &str, headers: &[(&str, &str)]) -> Request<()> {

@@ -1,10 +1,10 @@
 //! What to make of a stored value for one request. The same question on the way in, after a wait and after a fill.
 
-use http::{Response, request::Parts};
+use http::Response;
 use http_body::Body;
 
 use super::{
-    asked::Asked,
+    asked::{Asked, Head},
     body::CacheBody,
     key::{self, Audience},
     layer::Shared,
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) struct Look<'a, T> {
     pub(crate) shared: &'a Shared<T>,
     pub(crate) settings: &'a Settings,
-    pub(crate) parts: &'a Parts,
+    pub(crate) head: Head<'a>,
     pub(crate) asked: Asked,
     pub(crate) audience: Audience,
     pub(crate) now: Timestamp,
@@ -54,7 +54,7 @@ impl<T> Look<'_, T> {
         match kept.kind() {
             Kind::Page(page) => self.judge_page(page),
             Kind::Vary(names) => {
-                let variant = key::variant(&self.shared.seed, key, names, &self.parts.headers);
+                let variant = key::variant(&self.shared.seed, key, names, self.head.headers);
                 Found::Elsewhere(key.with_variant(variant))
             }
             Kind::Pass if self.now < kept.keep_until() => Found::Pass,
@@ -64,7 +64,7 @@ impl<T> Look<'_, T> {
 
     /// The directives of the request.
     pub(crate) fn control(&self) -> RequestControl {
-        if self.asked.control() { RequestControl::parse(&self.parts.headers) } else { RequestControl::default() }
+        if self.asked.control() { RequestControl::parse(self.head.headers) } else { RequestControl::default() }
     }
 
     /// Whether a page that was stored for everyone says explicitly that it is for this request too.
@@ -80,7 +80,7 @@ impl<T> Look<'_, T> {
     /// The response that a good page gives.
     #[inline]
     pub(crate) fn answer<B: Body>(&self, page: &Page, stale: bool) -> Response<CacheBody<B>> {
-        let mut response = page.answer(self.parts, self.asked, self.now);
+        let mut response = page.answer(self.head, self.asked, self.now);
         if stale {
             // The page says `hit`; how long it is past its time only the moment knows.
             relabel(&mut response, self.shared.labels.stale_hit(page.past(self.now)));
@@ -92,7 +92,7 @@ impl<T> Look<'_, T> {
         let control;
         let demands = match self.settings.client_directives {
             ClientDirectives::Honoured if self.asked.control() => {
-                control = RequestControl::parse(&self.parts.headers);
+                control = RequestControl::parse(self.head.headers);
                 Demands::Honoured(&control)
             }
             ClientDirectives::Honoured | ClientDirectives::Ignored => Demands::Ignored,

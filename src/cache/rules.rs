@@ -245,6 +245,10 @@ impl Rules {
 // === impl Settings ===
 
 impl Settings {
+    pub(crate) fn is_keyed_by_principal(&self) -> bool {
+        self.principal.is_some()
+    }
+
     /// The principal that the request is made for, where the rules key by one and there is one.
     pub(crate) fn principal(&self, parts: &Parts) -> Option<String> {
         self.principal.as_ref().and_then(|Principal(of)| of(parts))

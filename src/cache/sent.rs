@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request,
 use http_body::Body;
 
 use super::{
-    asked::Asked,
+    asked::{Asked, Head},
     body::CacheBody,
     fill::{self, Draft, Private},
     key::{self, Audience},
@@ -167,7 +167,7 @@ impl<T: Store<Stored>> Sent<T> {
         };
         self.tally.stale();
         event!(?status, "stale, since the attempt failed");
-        let mut answer = page.answer(&self.client, self.asked, now);
+        let mut answer = page.answer(Head::from(&self.client), self.asked, now);
         relabel(&mut answer, line.value());
         Some(answer)
     }
@@ -178,7 +178,7 @@ impl<T: Store<Stored>> Sent<T> {
         let line = |fate| self.shared.labels.forwarded(self.cause).status(StatusCode::NOT_MODIFIED).fate(fate).value();
         if update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
             // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.
-            let mut answer = page.answer(&self.client, self.asked, now);
+            let mut answer = page.answer(Head::from(&self.client), self.asked, now);
             relabel(&mut answer, line(Fate::Unled));
             return Confirmation { answer, renewed: None };
         }
@@ -203,7 +203,7 @@ impl<T: Store<Stored>> Sent<T> {
         let cost = now.since(self.begun);
         let content = (page.body.clone(), page.trailers.clone());
         let renewed = Page::new(page.status, head, content, (schedule, page.access, cost), &self.shared.labels.hit);
-        let mut answer = renewed.answer(&self.client, self.asked, now);
+        let mut answer = renewed.answer(Head::from(&self.client), self.asked, now);
         relabel(&mut answer, line(fate));
         let renewed = selection.ok().filter(|_| fate == Fate::Stored).map(|selection| Renewed {
             page: renewed,

@@ -11,7 +11,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    asked::Asked,
+    asked::{Asked, Head},
     body::CacheBody,
     errand::Errand,
     future::ResponseFuture,
@@ -19,7 +19,7 @@ use super::{
     key::{self, Audience},
     layer::{RuleSource, Shared},
     look::{Found, Look},
-    policy::invalidate,
+    policy::{control::RequestControl, invalidate},
     rules::Rules,
     status::{self, Cause},
     stored::Stored,
@@ -33,6 +33,15 @@ use crate::{
 pub struct Cache<S, T> {
     inner: S,
     shared: Arc<Shared<T>>,
+}
+
+/// A request whose response may be stored, and what was read of it.
+pub(super) struct Ask<B> {
+    pub(super) rules: Rules,
+    pub(super) parts: Parts,
+    pub(super) body: B,
+    pub(super) asked: Asked,
+    pub(super) audience: Audience,
 }
 
 /// What a walk along the signs of a resource ends at.
@@ -99,102 +108,155 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (parts, body) = request.into_parts();
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let shared = &*self.shared;
         let computed;
-        let rules = match &self.shared.plan.rules {
+        let rules = match &shared.plan.rules {
             RuleSource::Constant(rules) => rules,
             RuleSource::Computed(rules) => {
-                computed = rules(&parts);
+                (request, computed) = read_parts(request, |parts| rules(parts));
                 &computed
             }
         };
         let settings = rules.settings();
-        let shared = &*self.shared;
 
         if settings.bypass {
-            return forward(&mut self.inner, parts, body, &shared.labels.bypass, &shared.counts.bypass);
+            return forward(&mut self.inner, request, &shared.labels.bypass, &shared.counts.bypass);
         }
-        if parts.method != Method::GET && parts.method != Method::HEAD {
-            if invalidate::is_safe(&parts.method) {
-                return forward(&mut self.inner, parts, body, &shared.labels.method, &shared.counts.method);
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            if invalidate::is_safe(request.method()) {
+                return forward(&mut self.inner, request, &shared.labels.method, &shared.counts.method);
             }
-            shared.counts.method.raise();
-            let shared = Arc::clone(&self.shared);
-            let invalidation = Invalidation::new(shared, rules.clone(), &parts);
-            let inner = take_ready(&mut self.inner);
-            return ResponseFuture::working(invalidation::forward(
-                inner,
-                Request::from_parts(parts, body),
-                invalidation,
-            ));
+            return self.change(rules.clone(), request);
         }
-
-        let (asked, host) = Asked::of(&parts.headers);
-        let is_plain = body.is_end_stream() && !asked.upgrade() && !asked.precondition();
-        let keyed = key::of(&shared.seed, settings, &parts, (asked, host)).filter(|_| is_plain);
-        let Some((key, audience)) = keyed else {
-            return forward(&mut self.inner, parts, body, &shared.labels.bypass, &shared.counts.bypass);
+        let mut principal = None;
+        if settings.is_keyed_by_principal() {
+            (request, principal) = read_parts(request, |parts| settings.principal(parts));
+        }
+        let (asked, host) = Asked::of(request.headers());
+        let is_plain = request.body().is_end_stream() && !asked.upgrade() && !asked.precondition();
+        let head = Head::from(&request);
+        let keyed = key::of(&shared.seed, settings, (head, principal.as_deref()), (asked, host));
+        let Some((key, audience)) = keyed.filter(|_| is_plain) else {
+            return forward(&mut self.inner, request, &shared.labels.bypass, &shared.counts.bypass);
         };
-        let look = Look { shared, settings, parts: &parts, asked, audience, now: shared.plan.clock.now() };
-        let miss = match look.walk(key) {
+
+        let look = Look { shared, settings, head, asked, audience, now: shared.plan.clock.now() };
+        match look.walk(key) {
             Walk::Good { kept, key, sign, stale, refresh } => {
                 let Some(page) = kept.as_page() else { unreachable!("only pages are good") };
                 let response = look.answer(page, stale);
                 let count = if stale { &shared.counts.stale } else { &shared.counts.hits };
                 count.raise();
-                event!(method = %parts.method, uri = %parts.uri, stale, refresh, "hit");
+                event!(method = %head.method, uri = %head.uri, stale, refresh, "hit");
                 // What came of a request that says `no-store` could not take the page's place.
                 if refresh && !look.control().no_store && page.claim_refresh(look.now) {
                     let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign };
-                    let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss).in_background();
-                    self.shared.fetch.refresh(key, kept, errand);
+                    self.refresh(kept, Ask::new(rules.clone(), request, asked, audience), miss);
                 }
-                return ResponseFuture::answered(response);
+                ResponseFuture::answered(response)
             }
-            Walk::Pass => {
-                let mut parts = parts;
-                settings.strip(&mut parts);
-                shared.counts.pass.raise();
-                event!(method = %parts.method, uri = %parts.uri, "pass");
-                let inner = self.inner.call(Request::from_parts(parts, body));
-                return ResponseFuture::forwarded_by(rules.clone(), inner, shared.labels.pass.clone());
+            Walk::Pass => self.pass(rules.clone(), request),
+            Walk::Miss(miss) => {
+                let control = look.control();
+                self.miss(Ask::new(rules.clone(), request, asked, audience), control, miss)
             }
-            Walk::Miss(miss) => miss,
-        };
+        }
+    }
+}
 
-        let control = look.control();
+/// Everything but hits, out of their way.
+impl<S, T> Cache<S, T> {
+    /// An unsafe request: forwards it, and removes what it makes invalid.
+    #[inline(never)]
+    fn change<ReqBody, ResBody>(
+        &mut self,
+        rules: Rules,
+        request: Request<ReqBody>,
+    ) -> ResponseFuture<S::Future, ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        T: Store<Stored>,
+        ReqBody: Send + 'static,
+        ResBody: Body + Send + 'static,
+    {
+        self.shared.counts.method.raise();
+        event!(method = %request.method(), uri = %request.uri(), "a change");
+        let invalidation = Invalidation::new(Arc::clone(&self.shared), rules, Head::from(&request));
+        ResponseFuture::working(invalidation::forward(take_ready(&mut self.inner), request, invalidation))
+    }
+
+    /// What is known as uncacheable goes its way at once.
+    #[inline(never)]
+    fn pass<ReqBody, ResBody>(
+        &mut self,
+        rules: Rules,
+        request: Request<ReqBody>,
+    ) -> ResponseFuture<S::Future, ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+        ResBody: Body,
+    {
+        self.shared.counts.pass.raise();
+        event!(method = %request.method(), uri = %request.uri(), "pass");
+        let (mut parts, body) = request.into_parts();
+        rules.settings().strip(&mut parts);
+        let inner = self.inner.call(Request::from_parts(parts, body));
+        ResponseFuture::forwarded_by(rules, inner, self.shared.labels.pass.clone())
+    }
+
+    /// Makes the page anew behind the client's back.
+    #[inline(never)]
+    fn refresh<ReqBody, ResBody>(&mut self, kept: Kept<Stored>, ask: Ask<ReqBody>, miss: Miss)
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        T: Store<Stored>,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body + Send + 'static,
+        ResBody::Error: Send,
+    {
+        let key = miss.key;
+        let errand = Errand::new(Arc::clone(&self.shared), take_ready(&mut self.inner), ask, miss).in_background();
+        self.shared.fetch.refresh(key, kept, errand);
+    }
+
+    /// Nothing that may be used: asks the inner service, with a lease if the response could be shared.
+    #[inline(never)]
+    fn miss<ReqBody, ResBody>(
+        &mut self,
+        mut ask: Ask<ReqBody>,
+        control: RequestControl,
+        miss: Miss,
+    ) -> ResponseFuture<S::Future, ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        T: Store<Stored>,
+        ReqBody: Body + Send + 'static,
+        ResBody: Body + Send + 'static,
+        ResBody::Error: Send,
+    {
         if control.only_if_cached {
             return ResponseFuture::answered(self.shared.not_cached());
         }
         // A part, a head or what must not be stored cannot be shared: no lease is asked for.
-        if asked.range() || control.no_store || parts.method == Method::HEAD {
-            let mut parts = parts;
-            settings.strip(&mut parts);
-            let label = shared.labels.forwarded(miss.cause).value();
-            shared.count(miss.cause).raise();
-            event!(method = %parts.method, uri = %parts.uri, cause = ?miss.cause, "miss, without a lease");
-            let inner = self.inner.call(Request::from_parts(parts, body));
-            return ResponseFuture::forwarded_by(rules.clone(), inner, label);
+        if ask.asked.range() || control.no_store || ask.parts.method == Method::HEAD {
+            self.shared.count(miss.cause).raise();
+            event!(method = %ask.parts.method, uri = %ask.parts.uri, cause = ?miss.cause, "miss, without a lease");
+            ask.rules.settings().strip(&mut ask.parts);
+            let label = self.shared.labels.forwarded(miss.cause).value();
+            let inner = self.inner.call(Request::from_parts(ask.parts, ask.body));
+            return ResponseFuture::forwarded_by(ask.rules, inner, label);
         }
         let (key, stale) = (miss.key, miss.stale.clone());
-        let errand = self.errand(rules.clone(), parts, body, (asked, audience), miss);
+        let errand = Errand::new(Arc::clone(&self.shared), take_ready(&mut self.inner), ask, miss);
         let shared = Arc::clone(&self.shared);
         ResponseFuture::working(async move { shared.fetch.answer(key, stale, errand).await })
-    }
-}
-
-impl<S: Clone, T> Cache<S, T> {
-    fn errand<B>(
-        &mut self,
-        rules: Rules,
-        parts: Parts,
-        body: B,
-        (asked, audience): (Asked, Audience),
-        miss: Miss,
-    ) -> Errand<S, T, B> {
-        let inner = take_ready(&mut self.inner);
-        Errand::new(Arc::clone(&self.shared), rules, inner, (parts, body), (asked, audience), miss)
     }
 }
 
@@ -218,8 +280,7 @@ fn take_ready<S: Clone>(inner: &mut S) -> S {
 
 fn forward<S, ReqBody, ResBody>(
     inner: &mut S,
-    parts: Parts,
-    body: ReqBody,
+    request: Request<ReqBody>,
     label: &HeaderValue,
     count: &Count,
 ) -> ResponseFuture<S::Future, ResBody, S::Error>
@@ -228,8 +289,24 @@ where
     ResBody: Body,
 {
     count.raise();
-    event!(method = %parts.method, uri = %parts.uri, ?label, "forwarded");
-    ResponseFuture::forwarded(inner.call(Request::from_parts(parts, body)), label.clone())
+    event!(method = %request.method(), uri = %request.uri(), ?label, "forwarded");
+    ResponseFuture::forwarded(inner.call(request), label.clone())
+}
+
+/// What a function of the user's makes of a request's head.
+fn read_parts<B, R>(request: Request<B>, read: impl FnOnce(&Parts) -> R) -> (Request<B>, R) {
+    let (parts, body) = request.into_parts();
+    let made = read(&parts);
+    (Request::from_parts(parts, body), made)
+}
+
+// === impl Ask ===
+
+impl<B> Ask<B> {
+    fn new(rules: Rules, request: Request<B>, asked: Asked, audience: Audience) -> Self {
+        let (parts, body) = request.into_parts();
+        Self { rules, parts, body, asked, audience }
+    }
 }
 
 // === impl Look ===

@@ -6,11 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 
 use super::{
-    asked::Asked,
+    asked::{Asked, Head},
     body::CacheBody,
     digits,
     policy::{conditional, range, reuse::Schedule},
@@ -156,16 +156,11 @@ impl Page {
 
     /// The response to a request that this page may answer: all of it, a part, or that the client has it already.
     #[inline]
-    pub(crate) fn answer<B: Body>(
-        &self,
-        parts: &request::Parts,
-        asked: Asked,
-        now: Timestamp,
-    ) -> Response<CacheBody<B>> {
+    pub(crate) fn answer<B: Body>(&self, head: Head<'_>, asked: Asked, now: Timestamp) -> Response<CacheBody<B>> {
         if asked.condition() || asked.range() {
-            return self.selected(parts, asked, now);
+            return self.selected(head, asked, now);
         }
-        self.whole(&parts.method, now)
+        self.whole(head.method, now)
     }
 
     /// How far past its lifetime it is, in whole seconds.
@@ -193,9 +188,9 @@ impl Page {
         digits::value(self.schedule.age(now).as_secs())
     }
 
-    fn selected<B: Body>(&self, parts: &request::Parts, asked: Asked, now: Timestamp) -> Response<CacheBody<B>> {
+    fn selected<B: Body>(&self, asked_for: Head<'_>, asked: Asked, now: Timestamp) -> Response<CacheBody<B>> {
         if asked.condition()
-            && conditional::answer(&parts.method, &parts.headers, self.status, &self.head, now)
+            && conditional::answer(asked_for.method, asked_for.headers, self.status, &self.head, now)
                 == conditional::Answer::NotModified
         {
             let mut head = conditional::not_modified(&self.head);
@@ -208,12 +203,13 @@ impl Page {
             *response.headers_mut() = head;
             return response;
         }
-        let mut response = self.whole(&parts.method, now);
-        if !asked.range() || self.status != StatusCode::OK || parts.method != Method::GET || self.trailers.is_some() {
+        let mut response = self.whole(asked_for.method, now);
+        if !asked.range() || self.status != StatusCode::OK || asked_for.method != Method::GET || self.trailers.is_some()
+        {
             return response;
         }
         let length = self.body.len() as u64;
-        match range::extent(&parts.headers, &self.head, length, now) {
+        match range::extent(asked_for.headers, &self.head, length, now) {
             range::Extent::Whole => {}
             range::Extent::Part(part) => {
                 let body = self.body.slice(part.start as usize..part.end as usize);
