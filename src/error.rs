@@ -25,7 +25,7 @@ pub enum ErrorKind {
 // === impl Error ===
 
 impl Error {
-    /// A store that could not do what it was asked. For [`Store`](crate#the-map) implementations.
+    /// A store that could not do what it was asked. For implementations of a store.
     #[cold]
     pub fn unavailable(message: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self { kind: ErrorKind::Unavailable, message: message.into(), source: Some(Arc::from(source.into())) }

@@ -1,4 +1,46 @@
-//! Composable Tower layers for HTTP services.
+//! Tower layers that hang in front of any HTTP service: today **response caching** by RFC 9111, in one process.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//! use axum::{Router, extract::Path, routing::get};
+//! use bartizan::{CacheLayer, Memory};
+//!
+//! # #[tokio::main] async fn main() -> std::io::Result<()> {
+//! let cache = CacheLayer::new(Memory::with_capacity(64 << 20)).default_ttl(Duration::from_secs(60));
+//! let app: Router = Router::new()
+//!     .route("/products/{id}", get(async |Path(id): Path<u64>| format!("product {id}")))
+//!     .layer(cache);
+//! axum::serve(tokio::net::TcpListener::bind("127.0.0.1:3000").await?, app).await
+//! # }
+//! ```
+//!
+//! The second request for a product is answered from memory, with `Cache-Status: bartizan; hit` and an `Age`. A hundred
+//! requests at once for one that nobody asked for yet are one call of the handler. What is for one user alone
+//! (`Set-Cookie`, `Authorization`, `private`, a cookie nobody declared) reaches that user alone.
+//!
+//! # The map
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`cache`] | the layer, its rules, the handler's word, purging and counting |
+//! | [`store`] | where responses are kept: the contract, the store of one process, the suite for stores of your own |
+//! | [`private`] | the word by which other middleware keeps a response from being shared |
+//! | [`expiry`] | jitter and early refresh, as pure arithmetic |
+//! | [`clock`] | the time, and one that tests wind by hand |
+//! | [`error`] | the one error type |
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `cache` | yes | [`cache`] |
+//! | `axum` | | [`Caching`] as an axum response part |
+//! | `tracing` | | one event per request and per fill, at debug level |
+//! | `conformance` | | `store::conformance`, the suite every store must pass |
+//!
+//! # The runtime
+//!
+//! Fills run in tasks of their own, so that they outlive a client who leaves: the layers need a tokio runtime.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "cache")]

@@ -1,4 +1,109 @@
-//! Response caching.
+//! Response caching: a shared cache as RFC 9111 defines it, in front of any Tower service.
+//!
+//! ```
+//! use std::time::Duration;
+//! use bartizan::{CacheLayer, Memory};
+//! use bytes::Bytes;
+//! use http::{Request, Response};
+//! use http_body_util::Full;
+//! use tower::{Layer, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), std::convert::Infallible> {
+//! let handler = service_fn(async |_: Request<Full<Bytes>>| {
+//!     Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("slow to make"))))
+//! });
+//! let layer = CacheLayer::new(Memory::with_capacity(64 << 20)).default_ttl(Duration::from_secs(60));
+//! let service = layer.layer(handler);
+//!
+//! let get = || Request::get("http://example.com/").body(Full::default()).unwrap();
+//! let miss = service.clone().oneshot(get()).await?;
+//! assert_eq!(miss.headers()["cache-status"], "bartizan; fwd=uri-miss; stored");
+//! let hit = service.clone().oneshot(get()).await?;
+//! assert_eq!(hit.headers()["cache-status"], "bartizan; hit");
+//! # Ok(()) }
+//! ```
+//!
+//! # Who decides
+//!
+//! In this order, each within what the one before allows:
+//!
+//! 1. **The response**: `Cache-Control`, `Expires`, `Vary`, `Set-Cookie` and what else RFC 9111 looks at.
+//! 2. **The handler's word**: [`Caching`] in the response's extensions, for this cache alone. Its TTL takes the place of
+//!    the header's; it opens nothing that the header closes.
+//! 3. **The route's rules**: [`Rules`], for responses that say nothing of their own, and to shorten.
+//!
+//! A route has rules of its own through a layer of its own over the same store; or through rules that are
+//! [computed](CacheLayer::rules_by) from the request's head.
+//!
+//! ```
+//! use std::time::Duration;
+//! use bartizan::{CacheLayer, Memory, Query, Rules};
+//!
+//! let store = Memory::with_capacity(64 << 20);
+//! let search = CacheLayer::new(store.clone()).rules(
+//!     Rules::new()
+//!         .default_ttl(Duration::from_secs(60))
+//!         .stale_while_revalidate(Duration::from_secs(30))
+//!         .query(Query::only(["q", "page"]))
+//!         .tag("catalogue"),
+//! );
+//! let pages = CacheLayer::new(store).rules(Rules::new().add_key_header(http::header::ACCEPT_LANGUAGE));
+//! # let _ = (search, pages);
+//! ```
+//!
+//! # What is decided
+//!
+//! `Cache-Status` (RFC 9211) tells it on every response.
+//!
+//! | request or response | what happens | `Cache-Status: bartizan; ..` |
+//! |---|---|---|
+//! | `GET` or `HEAD`, a fresh response is stored | answered from the store, as 200, 206 or 304 | `hit` |
+//! | .. a stale one, within `stale-while-revalidate` | answered from the store, made anew in the background | `hit; ttl=-3` |
+//! | .. a stale one with a validator | the origin is asked whether it is still good | `fwd=stale; fwd-status=304; stored` |
+//! | .. and the origin fails, within `stale-if-error` | answered from the store | `fwd=stale; fwd-status=503` |
+//! | `GET`, nothing is stored | one request goes to the handler, others wait for it | `fwd=uri-miss; stored`, `..; collapsed` |
+//! | .. but not for these `Vary` fields | the same | `fwd=vary-miss; stored` |
+//! | the response may not be stored | delivered; the key is remembered, and nobody waits for it for a while | `fwd=uri-miss; detail=private`, later `..; detail=pass` |
+//! | the handler fails, nothing stale may be used | the one who asked has the error; the others go on their own, a few at a time | `fwd=uri-miss; detail=no-freshness` |
+//! | `POST`, `PUT`, `DELETE`, an unknown method | forwarded; if it succeeds, all variants of the URI are removed | `fwd=method` |
+//! | `OPTIONS`, `TRACE`, `CONNECT` | forwarded | `fwd=method` |
+//! | a `GET` with a body, `Upgrade`, `If-Match`, several `Host`s; a rule says [bypass](Rules::bypass) | forwarded | `fwd=bypass` |
+//! | a cookie that no rule names, or `Authorization` | stored, and answered from the store, only on the response's own `public` or `s-maxage` (for `Authorization` also `must-revalidate`) | `..; detail=personal-cookie` |
+//!
+//! # Waiting
+//!
+//! The request that finds nothing leads: its response is read by a task of its own, at the handler's pace, whatever its
+//! client does. The others wait until that task has the whole body, then judge it as if it had been stored before.
+//! What the leader's end means to them:
+//!
+//! | the leader | calls of the handler | those who wait |
+//! |---|---|---|
+//! | stores | 1 | have the response |
+//! | loses its client | 1 | have the response |
+//! | panics, errs, its body breaks off | 2 | one of them leads; after three in a row, all go on their own |
+//! | brings a 5xx, and a stale response may be used | 1 | have the stale one |
+//! | brings a 5xx otherwise | each its own | a few [at a time](CacheLayer::failing_concurrency) |
+//! | brings something private | each its own | side by side |
+//! | brings something that is stale at once | each its own | side by side, each with the validators |
+//! | is overtaken by a purge | 2 | who came after the purge has the new response |
+//! | finds that the response varies | one per variant | go to their variant |
+//!
+//! # Where to put the layer
+//!
+//! Around the whole router it is fastest: a hit does not route. Inside a route it has that route's rules. Outside of what
+//! must see every request (logging, tracing, rate limits), put the cache further in; inside of what changes responses
+//! per client (compression is fine on either side, as it says `Vary`), put it further out. Authentication that rejects
+//! belongs outside of the cache.
+//!
+//! # Deployment caveats
+//!
+//! - **Headers that change the response are in the key, or in `Vary`.** A handler that reads `X-Forwarded-Host` and says
+//!   nothing can be made to store a response for everyone that only one client asked for. Name such headers with
+//!   [`Rules::add_key_header`], or strip them.
+//! - A service that serves one site should [say so](Rules::site): else each `Host` a client makes up has entries of its own.
+//! - Task-locals of the caller are not there in a fill; its `tracing` span is.
+//! - A hit leaves the inner service's readiness unused until the service is called again or dropped. Stacks that clone
+//!   the service for each request (axum, hyper-util) do not notice.
 
 mod asked;
 mod body;
