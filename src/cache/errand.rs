@@ -15,10 +15,11 @@ use super::{
     look::{Found, Look, relabel},
     policy::conditional::{self, Validators},
     rules::Rules,
-    sent::{Asker, Sent, Tally},
+    sent::Sent,
     service::{Ask, Miss},
     status::{Cause, Fate},
     stored::{Kind, Stored},
+    tally::{Asker, Tally},
 };
 use crate::{
     observe::event,

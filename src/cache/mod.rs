@@ -126,6 +126,7 @@ mod service;
 mod spool;
 mod status;
 mod stored;
+mod tally;
 mod word;
 
 pub use body::CacheBody;

@@ -1,12 +1,6 @@
 //! What to do with the response to a request that was sent inwards.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request, response};
 use http_body::Body;
@@ -32,6 +26,7 @@ use super::{
     spool::spool,
     status::{self, Cause, Fate},
     stored::{Access, Page, Stored},
+    tally::Tally,
     word::Caching,
 };
 use crate::{
@@ -60,22 +55,6 @@ pub(crate) struct Sent<T> {
     pub(crate) tags: Vec<Tag>,
     pub(crate) private: Private,
     pub(crate) begun: Timestamp,
-}
-
-/// Counts a request once: as a miss when it is done with, however that comes, unless a stale page stood in.
-pub(crate) struct Tally<T> {
-    shared: Arc<Shared<T>>,
-    cause: Cause,
-    is_open: AtomicBool,
-}
-
-/// Who a request that was sent inwards is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Asker {
-    /// A client, who waits.
-    Client,
-    /// The store alone.
-    Nobody,
 }
 
 /// What a 304 makes of a stored page.
@@ -395,28 +374,6 @@ impl<T: Store<Stored>> Sent<T> {
         event!(cause = ?self.cause, ?fate, status = response.status().as_u16(), "miss");
         status::add(response.headers_mut(), line.value());
         response
-    }
-}
-
-// === impl Tally ===
-
-impl<T> Tally<T> {
-    pub(crate) fn new(shared: Arc<Shared<T>>, cause: Cause, asker: Asker) -> Self {
-        Self { shared, cause, is_open: AtomicBool::new(asker == Asker::Client) }
-    }
-
-    fn stale(&self) {
-        if self.is_open.swap(false, Ordering::Relaxed) {
-            self.shared.counts.stale.raise();
-        }
-    }
-}
-
-impl<T> Drop for Tally<T> {
-    fn drop(&mut self) {
-        if *self.is_open.get_mut() {
-            self.shared.count(self.cause).raise();
-        }
     }
 }
 

@@ -3,17 +3,12 @@
 use bartizan::{
     CacheLayer, Memory, Rules,
     cache::{Counters, Misses},
-    expiry::Jitter,
 };
 use http::Request;
 use http_body_util::Full;
 use tower::{Layer, ServiceExt};
 
-use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, run_others};
-
-fn exact() -> Rules {
-    Rules::new().jitter(Jitter::NONE)
-}
+use crate::support::{Answer, Failed, Gate, Origin, Scene, exact, get, request, response, run_others};
 
 /// The counters without those of the store.
 fn of_requests(scene: &Scene) -> Counters {

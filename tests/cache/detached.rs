@@ -6,15 +6,11 @@ use bartizan::Rules;
 use http::Method;
 
 use crate::support::{
-    Cancelled, Origin, Scene, answers, crowd, get, pipe, request, response, settle, streamed, take, texts,
+    Cancelled, Origin, Scene, answers, crowd, exact, get, pipe, request, response, settle, streamed, take, texts,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
-
-fn exact() -> Rules {
-    Rules::new().jitter(bartizan::expiry::Jitter::NONE)
-}
 
 /// Answers after `millis`, and tells when that is cancelled.
 fn watched(millis: u64, cancelled: &Cancelled) -> Origin {

@@ -8,29 +8,17 @@ use std::{
     time::Duration,
 };
 
-use bartizan::Rules;
 use http::Uri;
 use http_body_util::BodyExt;
 use tokio::{sync::Semaphore, time::Instant};
 
 use crate::support::{
-    Answer, BodyBroken, Failed, Origin, Scene, answers, crowd, get, pipe, response, settle, streamed, take, texts,
+    Answer, BodyBroken, Failed, Origin, Scene, answers, crowd, exact, get, pipe, response, settle, slow, streamed,
+    take, texts,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
-
-fn exact() -> Rules {
-    Rules::new().jitter(bartizan::expiry::Jitter::NONE)
-}
-
-/// Answers after 100 ms with these fields and the number of the call.
-fn slow(status: u16, fields: &'static [(&'static str, &'static str)]) -> Origin {
-    Origin::new(move |call| async move {
-        take(100).await;
-        Ok(response(status, fields, call.number.to_string()))
-    })
-}
 
 /// Answers once `gate` is open.
 fn gated(gate: &Arc<Semaphore>) -> Origin {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use bartizan::{Query, Rules, expiry::Jitter};
+use bartizan::{Query, Rules};
 use http::{HeaderMap, header};
 
-use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, run_others};
+use crate::support::{Answer, Failed, Gate, Origin, Scene, exact, get, request, response, run_others};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What `TestClock` begins at, and a minute later.
@@ -13,10 +13,6 @@ const START: &str = "Tue, 14 Nov 2023 22:13:20 GMT";
 const A_MINUTE_LATER: &str = "Tue, 14 Nov 2023 22:14:20 GMT";
 
 type Fields = &'static [(&'static str, &'static str)];
-
-fn exact() -> Rules {
-    Rules::new().jitter(Jitter::NONE)
-}
 
 fn fresh_for_a_minute() -> Origin {
     Origin::says(&[("cache-control", "max-age=60")])

@@ -6,13 +6,13 @@ use std::{
     time::Duration,
 };
 
-use bartizan::{Caching, Rules, expiry::Jitter, private::PrivateMark};
+use bartizan::{Caching, Rules, private::PrivateMark};
 use bytes::Bytes;
 use http::{Request, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full};
 
-use crate::support::{Answer, BodyBroken, Gate, Origin, Scene, get, request, response, run_others, streamed};
+use crate::support::{Answer, BodyBroken, Gate, Origin, Scene, exact, get, request, response, run_others, streamed};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const NOBODY: &[(&str, &str)] = &[];
@@ -20,10 +20,6 @@ const A: &[(&str, &str)] = &[("cookie", "sid=a")];
 const B: &[(&str, &str)] = &[("cookie", "sid=b")];
 const AUTH_A: &[(&str, &str)] = &[("authorization", "Basic a")];
 const AUTH_B: &[(&str, &str)] = &[("authorization", "Basic b")];
-
-fn exact() -> Rules {
-    Rules::new().jitter(Jitter::NONE)
-}
 
 fn by_rule() -> Rules {
     exact().default_ttl(MINUTE)

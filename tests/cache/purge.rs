@@ -10,22 +10,17 @@ use std::{
 use bartizan::{
     CacheHandle, Caching, Memory, Rules,
     cache::Stored,
-    expiry::Jitter,
     store::{Primary, Tag},
 };
 use http::Uri;
 use proptest::prelude::*;
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use crate::support::{Answer, Failed, Gate, Origin, Scene, get, request, response, run_others};
+use crate::support::{Answer, Failed, Gate, Origin, Scene, exact, get, request, response, run_others};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 type Handle = CacheHandle<Memory<Stored>>;
-
-fn exact() -> Rules {
-    Rules::new().jitter(Jitter::NONE)
-}
 
 fn uri(text: &str) -> Uri {
     text.parse().expect("a URI")

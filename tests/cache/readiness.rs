@@ -12,22 +12,10 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 
-use crate::support::{Answer, Body, Failed, Origin, Reply, Scene, answers, get, request, response, settle, take};
+use crate::support::{Answer, Body, Failed, Origin, Reply, Scene, answers, exact, get, request, settle, slow};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
-
-fn exact() -> Rules {
-    Rules::new().jitter(bartizan::expiry::Jitter::NONE)
-}
-
-/// Answers after 100 ms with these fields and the number of the call.
-fn slow(fields: &'static [(&'static str, &'static str)]) -> Origin {
-    Origin::new(move |call| async move {
-        take(100).await;
-        Ok(response(200, fields, call.number.to_string()))
-    })
-}
 
 #[tokio::test(start_paused = true)]
 async fn the_inner_service_is_polled_ready_before_every_call() {
@@ -109,7 +97,7 @@ async fn a_cache_is_as_ready_as_its_inner_service() {
 
 #[tokio::test(start_paused = true)]
 async fn a_concurrency_limit_inside_is_respected_and_does_not_lock_up() {
-    let origin = slow(FRESH);
+    let origin = slow(200, FRESH);
     let most = Arc::clone(&origin.most);
     let calls = Arc::clone(&origin.calls);
     let layer = bartizan::CacheLayer::new(bartizan::Memory::with_capacity(1 << 20)).rules(exact());
@@ -128,7 +116,7 @@ async fn a_concurrency_limit_inside_is_respected_and_does_not_lock_up() {
 
 #[tokio::test(start_paused = true)]
 async fn a_buffered_service_inside_is_called_when_it_is_ready() {
-    let origin = slow(FRESH);
+    let origin = slow(200, FRESH);
     let calls = Arc::clone(&origin.calls);
     let layer = bartizan::CacheLayer::new(bartizan::Memory::with_capacity(1 << 20)).rules(exact());
     let service = tower::util::BoxCloneService::new(layer.layer(tower::buffer::Buffer::new(origin, 2)));

@@ -2,15 +2,9 @@
 
 use std::time::Duration;
 
-use bartizan::Rules;
-
-use crate::support::{Origin, Scene};
+use crate::support::{Origin, Scene, exact};
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-fn exact() -> Rules {
-    Rules::new().jitter(bartizan::expiry::Jitter::NONE)
-}
 
 #[tokio::test]
 async fn a_response_that_says_nothing_is_stored_by_rule_only() {

@@ -2,24 +2,14 @@
 
 use std::time::Duration;
 
-use bartizan::{Rules, expiry::EarlyRefresh};
+use bartizan::expiry::EarlyRefresh;
 
-use crate::support::{Answer, Call, Failed, Origin, Scene, answers, crowd, get, response, settle, take, texts};
+use crate::support::{
+    Answer, Call, Failed, Origin, Scene, answers, crowd, exact, get, response, settle, slow, take, texts,
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const WINDOW: &[(&str, &str)] = &[("cache-control", "max-age=60, stale-while-revalidate=60")];
-
-fn exact() -> Rules {
-    Rules::new().jitter(bartizan::expiry::Jitter::NONE)
-}
-
-/// The number of the call after 100 ms, always with these fields.
-fn slow(fields: &'static [(&'static str, &'static str)]) -> Origin {
-    Origin::new(move |call| async move {
-        take(100).await;
-        Ok(response(200, fields, call.number.to_string()))
-    })
-}
 
 /// The first call is answered with these fields; what becomes of the others says `later`.
 fn then(
@@ -42,7 +32,7 @@ async fn timed(scene: &Scene) -> (Answer, u128) {
 async fn a_stale_page_is_served_at_once_while_one_request_makes_it_anew() {
     for rules in [exact(), exact().default_ttl(MINUTE).stale_while_revalidate(MINUTE)] {
         let by_rule = format!("{rules:?}").contains("default_ttl: Some");
-        let scene = Scene::new(rules, slow(if by_rule { &[] } else { WINDOW }));
+        let scene = Scene::new(rules, slow(200, if by_rule { &[] } else { WINDOW }));
         scene.get("/").await;
         scene.advance(61);
         let start = tokio::time::Instant::now();
@@ -61,7 +51,7 @@ async fn a_stale_page_is_served_at_once_while_one_request_makes_it_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn after_its_window_a_stale_page_is_waited_for() {
-    let scene = Scene::new(exact(), slow(WINDOW));
+    let scene = Scene::new(exact(), slow(200, WINDOW));
     scene.get("/").await;
     scene.advance(120);
     let (answer, waited) = timed(&scene).await;
@@ -181,13 +171,13 @@ async fn one_clients_refresh_takes_nothing_from_the_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_takes_one_of_the_places_for_fills_without_clients() {
-    let scene = Scene::with(slow(WINDOW), |layer| layer.rules(exact()).detached_fills(0, MINUTE));
+    let scene = Scene::with(slow(200, WINDOW), |layer| layer.rules(exact()).detached_fills(0, MINUTE));
     scene.get("/").await;
     scene.advance(61);
     assert_eq!(scene.get("/").await.text(), "0", "it is served all the same");
     take(200).await;
     assert_eq!(scene.calls(), 1, "but not made anew");
-    let scene = Scene::with(slow(WINDOW), |layer| layer.rules(exact()).detached_fills(1, MINUTE));
+    let scene = Scene::with(slow(200, WINDOW), |layer| layer.rules(exact()).detached_fills(1, MINUTE));
     scene.get("/").await;
     scene.advance(61);
     scene.get("/").await;

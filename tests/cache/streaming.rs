@@ -8,23 +8,19 @@ use std::{
     time::Duration,
 };
 
-use bartizan::{Rules, cache::CacheBody};
+use bartizan::cache::CacheBody;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::support::{
-    Answer, Body, Origin, Scene, answers, crowd, get, pipe, request, response, settle, streamed, take,
+    Answer, Body, Origin, Scene, answers, crowd, exact, get, pipe, request, response, settle, streamed, take,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 const KILO: &[u8] = &[b'x'; 1000];
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
-
-fn exact() -> Rules {
-    Rules::new().jitter(bartizan::expiry::Jitter::NONE)
-}
 
 /// A body of `frames` times ten bytes, one frame every ten milliseconds, with no length.
 fn trickling(frames: usize, fields: &'static [(&'static str, &'static str)]) -> Origin {

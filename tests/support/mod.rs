@@ -17,6 +17,7 @@ use bartizan::{
     CacheHandle, CacheLayer, Memory, Rules,
     cache::{Cache, CacheBody, Stored},
     clock::TestClock,
+    expiry::Jitter,
 };
 use bytes::Bytes;
 use http::{Request, Response};
@@ -106,6 +107,19 @@ pub(crate) async fn run_others() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
+}
+
+/// Lifetimes exactly as stated.
+pub(crate) fn exact() -> Rules {
+    Rules::new().jitter(Jitter::NONE)
+}
+
+/// Answers after 100 ms of tokio's paused time, with these fields and the number of the call.
+pub(crate) fn slow(status: u16, fields: &'static [(&'static str, &'static str)]) -> Origin {
+    Origin::new(move |call| async move {
+        take(100).await;
+        Ok(response(status, fields, call.number.to_string()))
+    })
 }
 
 // === impl Origin ===
