@@ -60,17 +60,20 @@ impl Timestamp {
     }
 
     /// Whole seconds since the Unix epoch.
+    #[inline]
     pub const fn as_secs(self) -> u64 {
         self.0 / 1000
     }
 
     /// The time that passed since `earlier`; zero if `earlier` is in the future.
+    #[inline]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
     /// This moment and `span` more.
     #[must_use]
+    #[inline]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }

@@ -31,8 +31,9 @@ impl Error {
         Self { kind: ErrorKind::Unavailable, message: message.into(), source: Some(Arc::from(source.into())) }
     }
 
+    /// An argument that cannot mean anything. `message` names it and what would have been allowed.
     #[cold]
-    pub(crate) fn invalid(message: &str) -> Self {
+    pub fn invalid(message: &str) -> Self {
         Self { kind: ErrorKind::Invalid, message: message.into(), source: None }
     }
 

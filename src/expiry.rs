@@ -90,6 +90,7 @@ impl EarlyRefresh {
     /// Whether a hit that finds `remaining` of the lifetime left starts a refresh, where the last fill took `cost`.
     ///
     /// `draw` is called at most once, for a value uniform over all of `u64`; far from the end it is not called at all.
+    #[inline]
     pub fn is_due(self, remaining: Duration, cost: Duration, draw: impl FnOnce() -> u64) -> bool {
         // On nearly every hit this comparison is all that is done.
         if remaining.as_secs() >= cost.as_secs().saturating_add(1).saturating_mul(self.reach) || self.beta == 0.0 {

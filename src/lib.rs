@@ -48,6 +48,7 @@ pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod expiry;
+#[cfg(feature = "cache")]
 mod observe;
 pub mod private;
 pub mod store;

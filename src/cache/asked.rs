@@ -36,6 +36,7 @@ const UPGRADE: u16 = 1 << 6;
 // === impl Asked ===
 
 impl Asked {
+    #[inline]
     pub(crate) fn of(headers: &HeaderMap) -> (Self, Host<'_>) {
         let (mut facts, mut host) = (0, Host::Unsaid);
         for (name, value) in headers {

@@ -40,6 +40,7 @@ pub(crate) struct Personal {
 /// The key of the response to a request that is selected by what the rules know, before any `Vary`.
 ///
 /// `None` when the request does not say which host it is for in a way that can be understood.
+#[inline]
 pub(crate) fn of(
     seed: &Seed,
     settings: &Settings,
@@ -95,6 +96,7 @@ pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], headers: &He
 }
 
 /// The resource that a request addresses.
+#[inline]
 pub(crate) fn primary(seed: &Seed, settings: &Settings, uri: &Uri, host: Host<'_>) -> Option<Primary> {
     let site = settings.site.as_ref().unwrap_or(uri);
     let authority = match (site.authority(), host) {
@@ -112,6 +114,7 @@ pub(crate) fn of_uri(seed: &Seed, settings: &Settings, uri: &Uri) -> Option<Prim
     resource(seed, site.scheme(), site.authority()?.as_str().as_bytes(), uri, &settings.query)
 }
 
+#[inline]
 fn resource(seed: &Seed, scheme: Option<&Scheme>, authority: &[u8], uri: &Uri, query: &Query) -> Option<Primary> {
     let mut hasher = seed.hasher();
     let own_port: &[u8] = match scheme.map_or("http", Scheme::as_str) {
@@ -136,6 +139,7 @@ fn resource(seed: &Seed, scheme: Option<&Scheme>, authority: &[u8], uri: &Uri, q
 }
 
 /// Without regard to case, and without the scheme's own port (RFC 9110, 4.2.3).
+#[inline]
 fn hash_authority(authority: &[u8], own_port: &[u8], hasher: &mut KeyHasher) -> Option<()> {
     let authority = authority.strip_suffix(own_port).unwrap_or(authority);
     if authority.len() > LONGEST_AUTHORITY {

@@ -88,6 +88,7 @@ impl<T> Look<'_, T> {
         response
     }
 
+    #[inline]
     fn judge_page(&self, page: &Page) -> Found {
         let control;
         let demands = match self.settings.client_directives {

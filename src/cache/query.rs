@@ -54,6 +54,7 @@ impl Query {
     }
 
     /// Adds the chosen part of `query` to a key.
+    #[inline]
     pub(crate) fn hash(&self, query: Option<&str>, into: &mut KeyHasher) {
         match query {
             None => into.sign(0),
@@ -91,6 +92,7 @@ impl Query {
         *uri = Uri::from_parts(parts).unwrap_or_default();
     }
 
+    #[inline]
     fn is_whole(&self) -> bool {
         matches!((&self.choice, self.order), (Choice::All, Order::AsSent))
     }

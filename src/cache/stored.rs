@@ -184,6 +184,7 @@ impl Page {
         response
     }
 
+    #[inline]
     fn age(&self, now: Timestamp) -> HeaderValue {
         digits::value(self.schedule.age(now).as_secs())
     }

@@ -33,11 +33,11 @@ pub struct Seed([u8; 16]);
 /// first: SipHash takes one long write several times faster than many short ones.
 #[derive(Clone, Debug)]
 pub struct KeyHasher {
-    hasher: SipHasher13,
+    seed: Seed,
     collected: [u8; COLLECTED],
     length: usize,
-    /// Whether some of the input is in the hasher already.
-    is_spilled: bool,
+    /// Has what came before `collected`, where that was too much for it.
+    spilled: Option<SipHasher13>,
 }
 
 /// Most targets fit.
@@ -97,9 +97,9 @@ impl Seed {
     }
 
     /// Starts a hash.
+    #[inline]
     pub fn hasher(&self) -> KeyHasher {
-        let hasher = SipHasher13::new_with_key(&self.0);
-        KeyHasher { hasher, collected: [0; COLLECTED], length: 0, is_spilled: false }
+        KeyHasher { seed: *self, collected: [0; COLLECTED], length: 0, spilled: None }
     }
 }
 
@@ -153,12 +153,13 @@ impl KeyHasher {
     #[inline]
     pub fn finish(&self) -> u128 {
         let collected = &self.collected[..self.length];
-        if self.is_spilled {
-            let mut hasher = self.hasher;
-            hasher.write(collected);
-            return hasher.finish128().as_u128();
+        match self.spilled {
+            None => SipHasher13::new_with_key(&self.seed.0).hash(collected).as_u128(),
+            Some(mut hasher) => {
+                hasher.write(collected);
+                hasher.finish128().as_u128()
+            }
         }
-        self.hasher.hash(collected).as_u128()
     }
 
     #[inline]
@@ -175,9 +176,10 @@ impl KeyHasher {
 
     #[cold]
     fn spill(&mut self, bytes: &[u8]) {
-        self.hasher.write(&self.collected[..self.length]);
-        self.hasher.write(bytes);
-        (self.length, self.is_spilled) = (0, true);
+        let hasher = self.spilled.get_or_insert_with(|| SipHasher13::new_with_key(&self.seed.0));
+        hasher.write(&self.collected[..self.length]);
+        hasher.write(bytes);
+        self.length = 0;
     }
 }
 

@@ -4,6 +4,7 @@
 pub mod conformance;
 mod contract;
 mod erased;
+#[cfg(feature = "cache")]
 pub(crate) mod fetch;
 mod kept;
 mod key;

@@ -52,6 +52,7 @@ pub(crate) enum Reuse {
 }
 
 /// Whether the stored response may answer a request that came `now`.
+#[inline]
 pub(crate) fn verdict(schedule: &Schedule, demands: Demands<'_>, now: Timestamp) -> Reuse {
     if schedule.consent == Consent::Validated {
         return Reuse::Revalidate;
@@ -80,6 +81,7 @@ impl Schedule {
     }
 
     /// `current_age`, of which the field takes the whole seconds. RFC 9111, 4.2.3
+    #[inline]
     pub(crate) fn age(&self, now: Timestamp) -> Duration {
         let age = self.initial_age.saturating_add(now.since(self.answered));
         Duration::from_secs(age.as_secs())
@@ -100,6 +102,7 @@ impl Schedule {
         self.stale_while_revalidate_until.max(self.stale_if_error_until)
     }
 
+    #[inline]
     fn own_verdict(&self, now: Timestamp) -> Reuse {
         if now < self.fresh_until {
             Reuse::Fresh

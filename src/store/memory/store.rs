@@ -109,6 +109,7 @@ impl<V> Memory<V> {
         self.0.map.insert_with_lifecycle(key, slot, evicted);
     }
 
+    #[inline]
     fn find(&self, key: &Key) -> Option<Kept<V>> {
         let slot = self.0.map.get(key)?;
         if slot.is_removed() {
@@ -218,6 +219,7 @@ impl<V> Slot<V> {
         Self { kept, sequence, seals, weight: weight + sealed + OVERHEAD }
     }
 
+    #[inline]
     fn is_removed(&self) -> bool {
         self.seals.as_ref().is_some_and(|seals| seals.iter().any(|seal| seal.broken_at() > self.sequence))
     }
