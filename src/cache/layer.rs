@@ -139,7 +139,8 @@ impl<T: Store<Stored>> CacheLayer<T> {
         self.change(|plan| plan.limits.turns = turns.max(1))
     }
 
-    /// How many fills may go on at once after their client left, and for how long each. Default: 256, for 30 s.
+    /// How many fills may go on at once after their client left, and for how long each: until the head of the response
+    /// is there, and as long again for its body. Default: 256, for 30 s.
     ///
     /// Beyond the limits a fill is cancelled with its client, and one of those who wait for it leads.
     #[must_use]

@@ -16,7 +16,7 @@ use super::{
     errand::Errand,
     future::ResponseFuture,
     invalidation::{self, Invalidation},
-    key::{self, Audience},
+    key::{self, Audience, Personal},
     layer::{RuleSource, Shared},
     look::{Found, Look},
     policy::{control::RequestControl, invalidate},
@@ -313,8 +313,17 @@ impl<B> Ask<B> {
 
 impl<T: Store<Stored>> Look<'_, T> {
     /// Follows the signs from `key` to what can be had at once.
+    #[inline]
     fn walk(&self, key: Key) -> Walk {
-        let Audience::Personal(personal) = self.audience else { return self.walk_from(key) };
+        match self.audience {
+            Audience::Everyone | Audience::Principal => self.walk_from(key),
+            Audience::Personal(personal) => self.walk_personal(key, personal),
+        }
+    }
+
+    /// What everyone has, if it says that it is open to such requests; else what those of the same kind have.
+    #[inline(never)]
+    fn walk_personal(&self, key: Key, personal: Personal) -> Walk {
         match self.walk_from(key) {
             // Not refreshed by this request: a personal response to it would end what everyone has.
             Walk::Good { kept, key, sign, stale, refresh: _ }
