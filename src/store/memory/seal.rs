@@ -26,7 +26,7 @@ pub(super) struct Seals<N> {
 }
 
 /// Below this many names a sweep is not worth its while.
-const FEW: usize = 1024;
+const FEW: usize = 128;
 
 // === impl Seal ===
 
