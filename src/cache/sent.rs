@@ -155,7 +155,8 @@ impl<T: Store<Stored>> Sent<T> {
     pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
         let now = self.shared.plan.clock.now();
         let line = |fate| self.shared.labels.forwarded(self.cause).status(StatusCode::NOT_MODIFIED).fate(fate).value();
-        if update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
+        let is_too_large = not_modified.headers.keys_len() > storable::MOST_FIELDS;
+        if is_too_large || update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
             // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.
             let mut answer = page.answer(Head::from(&self.client), self.asked, now);
             relabel(&mut answer, line(Fate::Unled));
