@@ -216,8 +216,16 @@ impl<T: Store<Stored>> Sent<T> {
             let before = self.stale.iter().flat_map(|kept| kept.tags().iter().cloned());
             let tags = self.tags.iter().cloned().chain(tags).chain(before).collect();
             let keep_until = self.keep_until(&page.schedule, &page.head, page.schedule.answered);
+            let stays = selection.is_empty();
             if let Some(lease) = self.narrow(key, lease, selection, keep_until).await {
-                fill::stored(lease.refresh(Stored::page(page), keep_until, tags).await, &self.shared);
+                let page = Stored::page(page);
+                // Under another key there is no body yet that a store could leave where it is.
+                let filled = if stays {
+                    lease.refresh(page, keep_until, tags).await
+                } else {
+                    lease.fill(page, keep_until, tags).await
+                };
+                fill::stored(filled, &self.shared);
             }
         } else {
             lease.disband(Ending::Uncacheable).await;
