@@ -172,18 +172,23 @@ impl<T: Store<Stored>> Sent<T> {
             if not_modified.headers.contains_key(header::VARY) { &not_modified.headers } else { &HeaderMap::new() };
         let selection = self.selection(says);
         let storable = self.storable(page.status, &head, &word, now);
-        let (schedule, dropped, fate) = match (storable, &selection) {
-            (Storable::Yes(terms), Ok(_)) => (self.schedule(&terms, now), terms.drop, Fate::Stored),
+        let (schedule, access, dropped, fate) = match (storable, &selection) {
+            (Storable::Yes(terms), Ok(_)) => (self.schedule(&terms, now), Access::of(&terms), terms.drop, Fate::Stored),
             (Storable::No(reason), _) | (Storable::Yes(_), &Err(reason)) => {
                 let initial_age = freshness::initial_age(&head, self.begun, now);
-                (Schedule { answered: now, initial_age, ..page.schedule }, Vec::new(), Fate::Uncacheable(reason))
+                let schedule = Schedule { answered: now, initial_age, ..page.schedule };
+                (schedule, page.access, Vec::new(), Fate::Uncacheable(reason))
             }
         };
-        let head = fields::stored(&head, &dropped, now);
+        let stored = fields::stored(&head, &dropped, now);
         let cost = now.since(self.begun);
         let content = (page.body.clone(), page.trailers.clone());
-        let renewed = Page::new(page.status, head, content, (schedule, page.access, cost), &self.shared.labels.hit);
+        let renewed = Page::new(page.status, stored, content, (schedule, access, cost), &self.shared.labels.hit);
         let mut answer = renewed.answer(Head::from(&self.client), self.asked, now);
+        // What is kept from the store is for the one who asked nevertheless.
+        for (name, value) in head.iter().filter(|(name, _)| dropped.contains(name) && **name != header::AGE) {
+            let _full = answer.headers_mut().try_append(name, value.clone());
+        }
         relabel(&mut answer, line(fate));
         let renewed = selection.ok().filter(|_| fate == Fate::Stored).map(|selection| Renewed {
             page: renewed,
@@ -334,7 +339,9 @@ impl<T: Store<Stored>> Sent<T> {
             status,
             head: fields::stored(head, &terms.drop, answered),
             schedule,
-            access: Access { authorized: terms.authorized_reuse, cookied: terms.personal_reuse },
+            access: Access::of(terms),
+            dropped: terms.drop.clone(),
+            set_cookie: settings.set_cookie,
             tags: self.tags.iter().cloned().chain(tags).collect(),
             keep_until: self.keep_until(&schedule, head, answered),
             begun: self.begun,

@@ -13,7 +13,7 @@ use super::{
     asked::{Asked, Head},
     body::CacheBody,
     digits,
-    policy::{conditional, range, reuse::Schedule},
+    policy::{conditional, range, reuse::Schedule, storable::Terms},
     status::CACHE_STATUS,
 };
 use crate::{clock::Timestamp, store::Value};
@@ -119,6 +119,14 @@ impl Value for Stored {
 
 fn weight_of(head: &HeaderMap) -> usize {
     head.iter().map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum()
+}
+
+// === impl Access ===
+
+impl Access {
+    pub(crate) fn of(terms: &Terms) -> Self {
+        Self { authorized: terms.authorized_reuse, cookied: terms.personal_reuse }
+    }
 }
 
 // === impl Page ===
