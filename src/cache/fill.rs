@@ -151,8 +151,10 @@ impl Draft {
         if self.private.is_raised() || (sets_cookie && self.set_cookie == SetCookie::Refused) {
             return self.pass(lease, shared).await;
         }
+        // A vector grows by doubling: what is kept is to take what it is weighed as.
+        let data = copy.data.into_boxed_slice();
         let (keep_until, tags) = (self.keep_until, self.tags.clone());
-        let page = self.into_page(Bytes::from(copy.data), copy.trailers, shared.plan.clock.now(), &shared.labels.hit);
+        let page = self.into_page(Bytes::from(data), copy.trailers, shared.plan.clock.now(), &shared.labels.hit);
         stored(lease.fill(Stored::page(page), keep_until, tags).await, shared);
     }
 
