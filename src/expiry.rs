@@ -21,7 +21,7 @@ pub struct Jitter {
 pub struct EarlyRefresh {
     beta: f64,
     /// How many times the cost of a fill before the end a refresh is possible at all.
-    reach: u64,
+    reach: u32,
 }
 
 // === impl Jitter ===
@@ -84,7 +84,7 @@ impl EarlyRefresh {
     pub const fn beta(beta: f64) -> Self {
         assert!(beta >= 0.0 && beta < f64::INFINITY, "beta is a finite number, zero or more");
         // -ln(2^-64) = 44.4 is what no draw exceeds.
-        Self { beta, reach: (beta * 45.0) as u64 + 1 }
+        Self { beta, reach: ((beta * 45.0) as u32).saturating_add(1) }
     }
 
     /// Whether a hit that finds `remaining` of the lifetime left starts a refresh, where the last fill took `cost`.
@@ -93,7 +93,7 @@ impl EarlyRefresh {
     #[inline]
     pub fn is_due(self, remaining: Duration, cost: Duration, draw: impl FnOnce() -> u64) -> bool {
         // On nearly every hit this comparison is all that is done.
-        if remaining.as_secs() >= cost.as_secs().saturating_add(1).saturating_mul(self.reach) || self.beta == 0.0 {
+        if self.beta == 0.0 || remaining >= cost.saturating_mul(self.reach) {
             return false;
         }
         let (remaining, scale) = (remaining.as_secs_f64(), cost.as_secs_f64() * self.beta);
@@ -149,6 +149,8 @@ mod tests {
     fn early_refresh_draws_only_near_the_end_and_follows_the_exponential() {
         let early = EarlyRefresh::default();
         assert!(!early.is_due(100 * SECOND, SECOND, || panic!("far from the end")));
+        let quick = Duration::from_millis(5);
+        assert!(!early.is_due(SECOND, quick, || panic!("far from the end, for a quick fill")));
         assert!(!EarlyRefresh::NEVER.is_due(SECOND, 100 * SECOND, || panic!("never")));
         let half = u64::MAX / 2; // -ln(1/2) = 0.69 of the cost
         assert!(early.is_due(Duration::from_millis(690), SECOND, || half));

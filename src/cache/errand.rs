@@ -194,6 +194,10 @@ impl<S, T, B> Errand<S, T, B> {
                 validating = true;
             }
         }
+        if asker == Asker::Nobody {
+            // The client's exchange goes on beside the refresh: what is personal in it is not so in this one.
+            parts.extensions.insert(PrivateMark::default());
+        }
         let private = Private::since_now(PrivateMark::of(&mut parts.extensions));
         let tally = Tally::new(Arc::clone(&shared), cause, asker);
         let sent = Sent {

@@ -3,12 +3,12 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame};
 
 use super::{
     layer::Shared,
-    policy::reuse::Schedule,
+    policy::{allowance::SetCookie, reuse::Schedule},
     spool::{self, Writer},
     stored::{Access, Page, Stored},
 };
@@ -27,6 +27,9 @@ pub(crate) struct Draft {
     pub(crate) head: HeaderMap,
     pub(crate) schedule: Schedule,
     pub(crate) access: Access,
+    /// The fields that are for the one who asked; of the head they are gone already.
+    pub(crate) dropped: Vec<HeaderName>,
+    pub(crate) set_cookie: SetCookie,
     pub(crate) tags: Tags,
     pub(crate) keep_until: Timestamp,
     /// When its making began.
@@ -130,7 +133,7 @@ impl Draft {
         pass(lease, shared, self.pass_ttl).await;
     }
 
-    async fn finish<L, T>(self, copy: Copy, lease: L, shared: &Shared<T>)
+    async fn finish<L, T>(self, mut copy: Copy, lease: L, shared: &Shared<T>)
     where
         L: Lease<Stored>,
     {
@@ -138,12 +141,20 @@ impl Draft {
             // RFC 9111, 3.3: an incomplete response is not stored as a complete one.
             return lease.disband(Ending::Uncacheable).await;
         }
+        if let Some(trailers) = &mut copy.trailers {
+            for name in &self.dropped {
+                trailers.remove(name);
+            }
+        }
+        let sets_cookie = copy.trailers.as_ref().is_some_and(|trailers| trailers.contains_key(header::SET_COOKIE));
         // Asked last: the body may have been made of something personal too.
-        if self.private.is_raised() {
+        if self.private.is_raised() || (sets_cookie && self.set_cookie == SetCookie::Refused) {
             return self.pass(lease, shared).await;
         }
+        // A vector grows by doubling: what is kept is to take what it is weighed as.
+        let data = copy.data.into_boxed_slice();
         let (keep_until, tags) = (self.keep_until, self.tags.clone());
-        let page = self.into_page(Bytes::from(copy.data), copy.trailers, shared.plan.clock.now(), &shared.labels.hit);
+        let page = self.into_page(Bytes::from(data), copy.trailers, shared.plan.clock.now(), &shared.labels.hit);
         stored(lease.fill(Stored::page(page), keep_until, tags).await, shared);
     }
 

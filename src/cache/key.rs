@@ -75,7 +75,7 @@ fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal
     if let Some(name) = principal {
         hasher.field(name.as_bytes());
     }
-    vary::selecting(&settings.key_headers, headers, &mut |field| hasher.field(field));
+    vary::selecting(&settings.key_headers, headers, &mut |part| hasher.write(part));
     for name in &settings.key_cookies {
         hasher.field(name.as_bytes());
         for (_, value) in asked::cookies(headers).filter(|(sent, _)| *sent == name.as_bytes()) {
@@ -91,7 +91,7 @@ fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal
 pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], headers: &HeaderMap) -> u128 {
     let mut hasher = seed.hasher();
     hasher.number(key.variant());
-    vary::selecting(names, headers, &mut |field| hasher.field(field));
+    vary::selecting(names, headers, &mut |part| hasher.write(part));
     nonzero(hasher.finish())
 }
 

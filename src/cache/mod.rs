@@ -100,6 +100,13 @@
 //! - **Headers that change the response are in the key, or in `Vary`.** A handler that reads `X-Forwarded-Host` and says
 //!   nothing can be made to store a response for everyone that only one client asked for. Name such headers with
 //!   [`Rules::add_key_header`], or strip them.
+//! - **What else changes it is not in the key.** An identity that an outer layer puts into the request's extensions, with
+//!   no cookie or `Authorization` left beside it (a client certificate, say), must be made a [principal](Rules::principal).
+//! - **The key has the URI that the layer sees.** axum's `nest` strips its prefix before layers inside of it: `/a/items` and
+//!   `/b/items` are then one resource in a shared store. Put the layer around the outer router, or give each nested router
+//!   a store of its own.
+//! - HTTP/2 tells the scheme and HTTP/1.1 does not: over TLS a page has an entry for each, and what is changed or purged
+//!   by one stays under the other, unless the rules name the [site](Rules::site).
 //! - A service that serves one site should [say so](Rules::site): else each `Host` a client makes up has entries of its own.
 //! - Task-locals of the caller are not there in a fill; its `tracing` span is.
 //! - A hit leaves the inner service's readiness unused until the service is called again or dropped. Stacks that clone

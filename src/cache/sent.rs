@@ -155,7 +155,8 @@ impl<T: Store<Stored>> Sent<T> {
     pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
         let now = self.shared.plan.clock.now();
         let line = |fate| self.shared.labels.forwarded(self.cause).status(StatusCode::NOT_MODIFIED).fate(fate).value();
-        if update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
+        let is_too_large = not_modified.headers.keys_len() > storable::MOST_FIELDS;
+        if is_too_large || update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
             // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.
             let mut answer = page.answer(Head::from(&self.client), self.asked, now);
             relabel(&mut answer, line(Fate::Unled));
@@ -171,18 +172,23 @@ impl<T: Store<Stored>> Sent<T> {
             if not_modified.headers.contains_key(header::VARY) { &not_modified.headers } else { &HeaderMap::new() };
         let selection = self.selection(says);
         let storable = self.storable(page.status, &head, &word, now);
-        let (schedule, dropped, fate) = match (storable, &selection) {
-            (Storable::Yes(terms), Ok(_)) => (self.schedule(&terms, now), terms.drop, Fate::Stored),
+        let (schedule, access, dropped, fate) = match (storable, &selection) {
+            (Storable::Yes(terms), Ok(_)) => (self.schedule(&terms, now), Access::of(&terms), terms.drop, Fate::Stored),
             (Storable::No(reason), _) | (Storable::Yes(_), &Err(reason)) => {
                 let initial_age = freshness::initial_age(&head, self.begun, now);
-                (Schedule { answered: now, initial_age, ..page.schedule }, Vec::new(), Fate::Uncacheable(reason))
+                let schedule = Schedule { answered: now, initial_age, ..page.schedule };
+                (schedule, page.access, Vec::new(), Fate::Uncacheable(reason))
             }
         };
-        let head = fields::stored(&head, &dropped, now);
+        let stored = fields::stored(&head, &dropped, now);
         let cost = now.since(self.begun);
         let content = (page.body.clone(), page.trailers.clone());
-        let renewed = Page::new(page.status, head, content, (schedule, page.access, cost), &self.shared.labels.hit);
+        let renewed = Page::new(page.status, stored, content, (schedule, access, cost), &self.shared.labels.hit);
         let mut answer = renewed.answer(Head::from(&self.client), self.asked, now);
+        // What is kept from the store is for the one who asked nevertheless.
+        for (name, value) in head.iter().filter(|(name, _)| dropped.contains(name) && **name != header::AGE) {
+            let _full = answer.headers_mut().try_append(name, value.clone());
+        }
         relabel(&mut answer, line(fate));
         let renewed = selection.ok().filter(|_| fate == Fate::Stored).map(|selection| Renewed {
             page: renewed,
@@ -215,8 +221,16 @@ impl<T: Store<Stored>> Sent<T> {
             let before = self.stale.iter().flat_map(|kept| kept.tags().iter().cloned());
             let tags = self.tags.iter().cloned().chain(tags).chain(before).collect();
             let keep_until = self.keep_until(&page.schedule, &page.head, page.schedule.answered);
+            let stays = selection.is_empty();
             if let Some(lease) = self.narrow(key, lease, selection, keep_until).await {
-                fill::stored(lease.refresh(Stored::page(page), keep_until, tags).await, &self.shared);
+                let page = Stored::page(page);
+                // Under another key there is no body yet that a store could leave where it is.
+                let filled = if stays {
+                    lease.refresh(page, keep_until, tags).await
+                } else {
+                    lease.fill(page, keep_until, tags).await
+                };
+                fill::stored(filled, &self.shared);
             }
         } else {
             lease.disband(Ending::Uncacheable).await;
@@ -325,7 +339,9 @@ impl<T: Store<Stored>> Sent<T> {
             status,
             head: fields::stored(head, &terms.drop, answered),
             schedule,
-            access: Access { authorized: terms.authorized_reuse, cookied: terms.personal_reuse },
+            access: Access::of(terms),
+            dropped: terms.drop.clone(),
+            set_cookie: settings.set_cookie,
             tags: self.tags.iter().cloned().chain(tags).collect(),
             keep_until: self.keep_until(&schedule, head, answered),
             begun: self.begun,

@@ -13,7 +13,7 @@ use super::{
     asked::{Asked, Head},
     body::CacheBody,
     digits,
-    policy::{conditional, range, reuse::Schedule},
+    policy::{conditional, range, reuse::Schedule, storable::Terms},
     status::CACHE_STATUS,
 };
 use crate::{clock::Timestamp, store::Value};
@@ -121,6 +121,14 @@ fn weight_of(head: &HeaderMap) -> usize {
     head.iter().map(|(name, value)| FIELD_OVERHEAD + name.as_str().len() + value.len()).sum()
 }
 
+// === impl Access ===
+
+impl Access {
+    pub(crate) fn of(terms: &Terms) -> Self {
+        Self { authorized: terms.authorized_reuse, cookied: terms.personal_reuse }
+    }
+}
+
 // === impl Page ===
 
 impl Page {
@@ -133,16 +141,17 @@ impl Page {
         hit: &HeaderValue,
     ) -> Self {
         if trailers.is_none() {
-            head.insert(header::CONTENT_LENGTH, digits::value(body.len() as u64));
+            let _full = head.try_insert(header::CONTENT_LENGTH, digits::value(body.len() as u64));
         }
-        let mut dressed = HeaderMap::with_capacity(head.len() + 2);
+        // By names and not by lines, of which there may be more than a map has room for names.
+        let mut dressed = HeaderMap::try_with_capacity(head.keys_len() + 2).unwrap_or_default();
         dressed.insert(header::AGE, digits::value(0));
         for (name, value) in
             head.iter().filter(|(name, value)| **name != header::AGE && (**name != CACHE_STATUS || *value != hit))
         {
-            dressed.append(name, value.clone());
+            let _full = dressed.try_append(name, value.clone());
         }
-        dressed.append(CACHE_STATUS, hit.clone());
+        let _full = dressed.try_append(CACHE_STATUS, hit.clone());
         // Cloned once, so that the map is as small as its fields allow.
         Self { status, head: dressed.clone(), body, trailers, schedule, access, cost, refreshed: AtomicU64::new(0) }
     }

@@ -162,8 +162,9 @@ impl KeyHasher {
         }
     }
 
+    /// Adds a part of an encoding that says itself where its fields end, so that it does not matter where it is cut.
     #[inline]
-    fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
         match self.collected.get_mut(self.length..end) {
             Some(room) => {

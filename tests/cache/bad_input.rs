@@ -413,3 +413,39 @@ async fn a_flood_of_large_pages_stays_within_the_capacity() {
     }
     flooded.report("large pages");
 }
+
+#[tokio::test]
+async fn a_head_with_more_lines_than_a_map_has_room_for_names_is_delivered() {
+    let links: Vec<_> = (0..30_000).map(|_| (header::LINK, HeaderValue::from_static("</a>"))).collect();
+    let scene = Scene::new(looking(), adding(links));
+    for _ in 0..2 {
+        let answer = scene.get("/").await;
+        assert_eq!((answer.status(), answer.text()), (200, "page"));
+        assert_eq!(answer.head.headers.get_all(header::LINK).iter().count(), 30_000);
+    }
+}
+
+#[tokio::test]
+async fn a_304_with_more_fields_than_there_is_room_for_is_no_panic() {
+    for number in [4_000, 20_476, 24_000] {
+        let scene = Scene::new(
+            looking(),
+            Origin::new(move |call| async move {
+                let mut response = match call.number {
+                    0 => response(200, &[("cache-control", "max-age=1"), ("etag", "\"1\"")], "page"),
+                    _ => response(304, &[("cache-control", "max-age=60"), ("etag", "\"1\"")], ""),
+                };
+                let (sort, number) = if call.number == 0 { ("a", 4_000) } else { ("b", number) };
+                for index in 0..number {
+                    let name = HeaderName::try_from(format!("x-{sort}{index}")).expect("a name");
+                    response.headers_mut().insert(name, HeaderValue::from_static("1"));
+                }
+                Ok(response)
+            }),
+        );
+        scene.get("/").await;
+        scene.advance(600);
+        let answer = scene.get("/").await;
+        assert_eq!((answer.status(), answer.text()), (200, "page"), "{number}");
+    }
+}

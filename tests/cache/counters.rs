@@ -287,3 +287,14 @@ fn a_snapshot_adds_up_and_can_be_read() {
         assert!(text.contains(part), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_page_that_is_replaced_was_not_evicted() {
+    let scene = Scene::new(exact(), Origin::says(&[("cache-control", "max-age=60")]));
+    for _ in 0..3 {
+        scene.get("/").await;
+        scene.advance(61);
+    }
+    let counters = scene.cache.counters();
+    assert_eq!((counters.stored, counters.entries, counters.evicted), (3, 1, 0));
+}

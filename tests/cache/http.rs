@@ -1069,3 +1069,14 @@ async fn a_handlers_word_does_not_leave_the_cache() {
         assert!(answer.head.extensions.get::<bartizan::Caching>().is_none(), "{way}: {}", answer.cache_status());
     }
 }
+
+#[tokio::test]
+async fn whitespace_and_case_of_a_negotiating_field_select_nothing() {
+    let lines = ["gzip, br", "gzip,br", "GZIP ,\tbr"];
+    for rules in [exact(), exact().add_key_header(http::header::ACCEPT_ENCODING)] {
+        let scene = Scene::new(rules, Origin::says(&[("cache-control", "max-age=60"), ("vary", "accept-encoding")]));
+        for line in lines {
+            assert_eq!(scene.ask(get("/", &[("accept-encoding", line)])).await.text(), "0", "{line:?}");
+        }
+    }
+}

@@ -589,3 +589,96 @@ async fn a_header_in_the_key_is_in_vary_on_every_other_way_too() {
     assert_eq!(validated.cache_status(), "bartizan; fwd=stale; fwd-status=304; stored");
     assert_eq!(vary(&validated).as_deref(), Some("accept, accept-language"), "validated");
 }
+
+#[tokio::test]
+async fn a_304_that_is_no_longer_for_everyone_closes_the_page() {
+    let scene = Scene::new(
+        exact(),
+        Origin::new(|call| async move {
+            let who = who(&call.request);
+            Ok(match call.number {
+                0 => response(200, &[("cache-control", "public, max-age=1"), ("etag", "\"1\"")], who),
+                1 => response(304, &[("cache-control", "max-age=60"), ("etag", "\"1\"")], ""),
+                _ => response(200, &[("cache-control", "max-age=60")], who),
+            })
+        }),
+    );
+    scene.get("/").await;
+    scene.advance(2);
+    assert_eq!(scene.get("/").await.cache_status(), "bartizan; fwd=stale; fwd-status=304; stored");
+    for (client, want) in [(A, "sid=a"), (AUTH_B, "Basic b")] {
+        assert_eq!(scene.ask(get("/", client)).await.text(), want, "the page no longer says `public`");
+    }
+}
+
+#[tokio::test]
+async fn a_304_that_is_for_everyone_opens_the_page() {
+    let scene = Scene::new(
+        exact(),
+        Origin::new(|call| async move {
+            Ok(match call.number {
+                0 => response(200, &[("cache-control", "max-age=1"), ("etag", "\"1\"")], "page"),
+                1 => response(304, &[("cache-control", "public, max-age=60"), ("etag", "\"1\"")], ""),
+                number => response(200, &[], number.to_string()),
+            })
+        }),
+    );
+    scene.get("/").await;
+    scene.advance(2);
+    scene.get("/").await;
+    assert!(scene.ask(get("/", A)).await.is_hit());
+}
+
+#[tokio::test]
+async fn trailers_obey_what_their_response_says_of_fields() {
+    for (control, name, stored) in [
+        ("max-age=60", "set-cookie", false),
+        ("max-age=60, private=\"x-user\"", "x-user", true),
+        ("max-age=60, no-cache=\"x-user\"", "x-user", true),
+    ] {
+        let scene = Scene::new(
+            exact(),
+            Origin::new(move |_| async move {
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert(http::HeaderName::from_static(name), http::HeaderValue::from_static("me"));
+                trailers.insert("x-sum", http::HeaderValue::from_static("1"));
+                let body = Full::new(Bytes::from_static(b"page"))
+                    .map_err(|never: std::convert::Infallible| match never {})
+                    .with_trailers(std::future::ready(Some(Ok(trailers))));
+                Ok(streamed(200, &[("cache-control", control)], body.boxed_unsync()))
+            }),
+        );
+        let trailers = async || {
+            let response = scene.send(get("/", NOBODY)).await.expect("no failure");
+            let hit = response.headers()["cache-status"] == "bartizan; hit";
+            let body = response.into_body().collect().await.expect("it does not break");
+            (hit, body.trailers().cloned().expect("trailers"))
+        };
+        let (_, own) = trailers().await;
+        assert!(own.contains_key(name), "{control}: the one who asked has all of it");
+        let (hit, others) = trailers().await;
+        assert_eq!(hit, stored, "{control}");
+        if hit {
+            assert!(!others.contains_key(name) && others.contains_key("x-sum"), "{control}: {others:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_fields_that_a_304_keeps_for_its_asker_reach_its_asker() {
+    let scene = Scene::new(
+        exact(),
+        Origin::new(|call| async move {
+            Ok(match call.number {
+                0 => response(200, &[("cache-control", "max-age=1"), ("etag", "\"1\"")], "page"),
+                _ => response(304, &[("cache-control", "max-age=60, private=\"x-user\""), ("x-user", "me")], ""),
+            })
+        }),
+    );
+    scene.get("/").await;
+    scene.advance(2);
+    assert_eq!(scene.get("/").await.field("x-user").as_deref(), Some("me"));
+    let hit = scene.get("/").await;
+    assert!(hit.is_hit());
+    assert_eq!(hit.field("x-user"), None);
+}

@@ -298,3 +298,18 @@ async fn a_hit_may_start_a_refresh_before_the_end_and_waits_for_nothing() {
         scene.cache.drain().await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_client_of_a_stale_page_does_afterwards_does_not_concern_its_refresh() {
+    let scene = Scene::new(exact(), slow(200, WINDOW));
+    scene.get("/").await;
+    scene.advance(61);
+    let mut request = get("/", &[]);
+    let mark = bartizan::private::PrivateMark::of(request.extensions_mut());
+    assert_eq!(scene.ask(request).await.cache_status(), "bartizan; hit; ttl=-1");
+    take(10).await;
+    // As a session further out does that is saved when the response leaves.
+    mark.raise();
+    take(150).await;
+    assert_eq!(scene.get("/").await.cache_status(), "bartizan; hit", "the refreshed page");
+}

@@ -16,7 +16,7 @@ pub(crate) fn stored(headers: &HeaderMap, drop: &[HeaderName], answered: Timesta
     let mut kept = HeaderMap::try_with_capacity(headers.keys_len() + 1).unwrap_or_default();
     for (name, value) in headers {
         if !gone.contains(name) {
-            kept.append(name, value.clone());
+            let _full = kept.try_append(name, value.clone());
         }
     }
     // RFC 9110, 6.6.1: a recipient with a clock that stores a response without `Date` must append one.

@@ -285,7 +285,7 @@ fn dropped(control: &ResponseControl) -> impl Iterator<Item = &HeaderName> {
 }
 
 /// A map of header fields has room for 24 576 names and panics beyond that. What is stored must have room for ours.
-const MOST_FIELDS: usize = 4096;
+pub(crate) const MOST_FIELDS: usize = 4096;
 
 /// A status with a registered meaning, and none that needs more than storing.
 fn is_understood(status: StatusCode) -> bool {

@@ -31,9 +31,9 @@ pub struct Memory<V>(Arc<Shared<V>>);
 
 struct Shared<V> {
     seed: Seed,
-    map: Cache<Key, Slot<V>, ByWeight, Prehashed, Evictions>,
+    map: Cache<Key, Slot<V>, ByWeight, Prehashed, Evicted>,
     sequence: AtomicU64,
-    evicted: Arc<AtomicU64>,
+    evicted: AtomicU64,
     /// By resource. Locked before `tags`, never after.
     desks: Box<[Mutex<Desk<V>>]>,
     tags: Mutex<Seals<Tag>>,
@@ -51,7 +51,7 @@ pub(super) struct Slot<V> {
 struct ByWeight;
 
 #[derive(Clone)]
-struct Evictions(Arc<AtomicU64>);
+struct Evicted;
 
 /// What the map, the slot and the reference counts take beside the value.
 const OVERHEAD: usize = 200;
@@ -74,7 +74,6 @@ impl<V> Memory<V> {
     /// When `bytes` is zero.
     pub fn with_capacity(bytes: u64) -> Self {
         assert!(bytes > 0, "a memory store needs room: its capacity is at least one byte");
-        let evicted = Arc::new(AtomicU64::new(0));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let shards = (bytes / SHARD_BYTES).clamp(1, 4 * threads as u64);
         let options = OptionsBuilder::new()
@@ -85,9 +84,9 @@ impl<V> Memory<V> {
             .expect("both capacities are given");
         Self(Arc::new(Shared {
             seed: Seed::random(),
-            map: Cache::with_options(options, ByWeight, Prehashed, Evictions(Arc::clone(&evicted))),
+            map: Cache::with_options(options, ByWeight, Prehashed, Evicted),
             sequence: AtomicU64::new(1),
-            evicted,
+            evicted: AtomicU64::new(0),
             desks: (0..DESKS).map(|_| Mutex::default()).collect(),
             tags: Mutex::default(),
         }))
@@ -105,8 +104,12 @@ impl<V> Memory<V> {
         &self.0.tags
     }
 
-    pub(super) fn insert(&self, key: Key, slot: Slot<V>, evicted: &mut Vec<Slot<V>>) {
+    pub(super) fn insert(&self, key: Key, slot: Slot<V>, evicted: &mut Vec<(Key, Slot<V>)>) {
+        let (before, sequence) = (evicted.len(), slot.sequence);
         self.0.map.insert_with_lifecycle(key, slot, evicted);
+        // The map hands the value that was replaced back with those that made room.
+        let given_up = evicted[before..].iter().filter(|(of, slot)| *of != key || slot.sequence == sequence).count();
+        self.0.evicted.fetch_add(given_up as u64, Ordering::Relaxed);
     }
 
     #[inline]
@@ -240,13 +243,12 @@ impl<V> Weighter<Key, Slot<V>> for ByWeight {
     }
 }
 
-// === impl Evictions ===
+// === impl Evicted ===
 
-impl<V> Lifecycle<Key, Slot<V>> for Evictions {
-    type RequestState = Vec<Slot<V>>;
+impl<V> Lifecycle<Key, Slot<V>> for Evicted {
+    type RequestState = Vec<(Key, Slot<V>)>;
 
-    fn on_evict(&self, evicted: &mut Vec<Slot<V>>, _: Key, slot: Slot<V>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        evicted.push(slot);
+    fn on_evict(&self, evicted: &mut Vec<(Key, Slot<V>)>, key: Key, slot: Slot<V>) {
+        evicted.push((key, slot));
     }
 }
