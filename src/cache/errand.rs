@@ -1,6 +1,6 @@
 //! One request's way to the origin: with a lease, for everyone; without, for itself.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use http::{Method, Request, Response, request::Parts};
 use http_body::Body;
@@ -34,7 +34,9 @@ use crate::{
 pub(crate) struct Errand<S, T, B> {
     shared: Arc<Shared<T>>,
     rules: Rules,
+    /// Polled ready, unless it waited for another since.
     inner: S,
+    is_ready: bool,
     parts: Parts,
     body: B,
     asked: Asked,
@@ -56,7 +58,8 @@ impl<S, T, B> Errand<S, T, B> {
     pub(crate) fn new(shared: Arc<Shared<T>>, inner: S, ask: Ask<B>, miss: Miss) -> Self {
         let Ask { rules, parts, body, asked, audience } = ask;
         let Miss { cause, stale, sign, .. } = miss;
-        Self { shared, rules, inner, parts, body, asked, audience, cause, sign, stale, asker: Asker::Client }
+        let asker = Asker::Client;
+        Self { shared, rules, inner, is_ready: true, parts, body, asked, audience, cause, sign, stale, asker }
     }
 
     /// A refresh that nobody waits for.
@@ -78,7 +81,7 @@ impl<S, T, B> Errand<S, T, B> {
 
 impl<S, T, ReqBody, ResBody, L> Caller<Stored, L> for Errand<S, T, ReqBody>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Send + 'static,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send + 'static,
     T: Store<Stored>,
@@ -125,6 +128,12 @@ where
         Some(Ok(look.answer(page, true)))
     }
 
+    /// A permit or a slot of the inner service is for calling it, not for waiting.
+    fn wait(&mut self) {
+        self.inner = self.inner.clone();
+        self.is_ready = false;
+    }
+
     /// A page that is never fresh serves nobody who did not ask for it.
     fn may_follow(&self, seen: Option<&Kept<Stored>>) -> bool {
         seen.and_then(|kept| kept.as_page()).is_none_or(|page| page.schedule.is_ever_fresh())
@@ -132,7 +141,7 @@ where
 
     async fn lead(mut self, key: Key, lease: L, seen: Option<Kept<Stored>>) -> Made<Self::Answer> {
         self.stale = seen;
-        let (mut inner, sent, request) = self.send(Conditions::OfTheCache);
+        let (inner, sent, request) = self.send(Conditions::OfTheCache);
         match inner.call(request).await {
             Ok(response) => sent.led(key, lease, response).await,
             Err(error) => match sent.rescue(None) {
@@ -148,7 +157,7 @@ where
 
     async fn alone(self, _why: Alone) -> Self::Answer {
         event!(why = ?_why, "without a lease");
-        let (mut inner, sent, request) = self.send(Conditions::OfTheClient);
+        let (inner, sent, request) = self.send(Conditions::OfTheClient);
         let response = match inner.call(request).await {
             Ok(response) => response,
             Err(error) => return sent.rescue(None).ok_or(error),
@@ -174,8 +183,8 @@ enum Conditions {
 
 impl<S, T, B> Errand<S, T, B> {
     /// Makes the request that goes inwards.
-    fn send(self, conditions: Conditions) -> (S, Sent<T>, Request<B>) {
-        let Self { shared, rules, inner, mut parts, body, asked, audience, cause, sign, stale, asker } = self;
+    fn send(self, conditions: Conditions) -> (Inner<S>, Sent<T>, Request<B>) {
+        let Self { shared, rules, inner, is_ready, mut parts, body, asked, audience, cause, sign, stale, asker } = self;
         let settings = rules.settings();
         let tags = settings.rule_tags(&parts);
         let (mut client, ()) = Request::new(()).into_parts();
@@ -215,6 +224,24 @@ impl<S, T, B> Errand<S, T, B> {
             private,
             begun,
         };
-        (inner, sent, Request::from_parts(parts, body))
+        (Inner { service: inner, is_ready }, sent, Request::from_parts(parts, body))
+    }
+}
+
+/// The inner service, on the way to its call.
+struct Inner<S> {
+    service: S,
+    is_ready: bool,
+}
+
+impl<S> Inner<S> {
+    async fn call<B>(mut self, request: Request<B>) -> Result<S::Response, S::Error>
+    where
+        S: Service<Request<B>>,
+    {
+        if !self.is_ready {
+            poll_fn(|cx| self.service.poll_ready(cx)).await?;
+        }
+        self.service.call(request).await
     }
 }

@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use bartizan::Rules;
+use bartizan::{CacheLayer, Memory, Rules};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tower::{Layer, Service, ServiceExt};
+use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 
 use crate::support::{Answer, Body, Failed, Origin, Reply, Scene, answers, exact, get, request, settle, slow};
 
@@ -141,5 +141,22 @@ async fn a_call_takes_the_service_that_is_ready() {
             Answer::read(called.await.expect("it never fails")).await
         });
         assert_eq!(answered.await.expect("it does not wait for itself").status(), 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_another_leaves_its_permit_to_others() {
+    let origin = slow(200, &[("cache-control", "max-age=60")]);
+    let layer = CacheLayer::new(Memory::with_capacity(1 << 20));
+    let service = layer.layer(ConcurrencyLimit::new(origin.clone(), 2));
+    let ask = |path| tokio::spawn(service.clone().oneshot(get(path, &[])));
+    let crowd: Vec<_> = (0..10).map(|_| ask("/slow")).collect();
+    settle().await;
+    assert!(!crowd[0].is_finished() && origin.calls() == 1, "one leads, and the others wait");
+    let other = ask("/other");
+    settle().await;
+    assert_eq!(origin.calls(), 2, "an unrelated request has a permit of its own");
+    for one in crowd.into_iter().chain([other]) {
+        one.await.expect("no panic").expect("the origin did not fail");
     }
 }
