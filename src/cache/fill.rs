@@ -1,6 +1,6 @@
 //! From a response that may be stored to the stored page.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -36,6 +36,8 @@ pub(crate) struct Draft {
     pub(crate) begun: Timestamp,
     /// The length that the response declares.
     pub(crate) declared: Option<u64>,
+    /// The same, where no trailers are announced to follow.
+    pub(crate) complete_at: Option<u64>,
     pub(crate) body_limit: u64,
     /// Nothing where the key is not to be remembered as uncacheable.
     pub(crate) pass_ttl: Option<Duration>,
@@ -81,7 +83,14 @@ impl Draft {
     {
         let mut copy = Copy::default();
         let mut held: Option<Frame<Bytes>> = None;
-        while let Some(frame) = std::future::poll_fn(|cx| body.as_mut().poll_frame(cx).map(spool::into_bytes)).await {
+        loop {
+            // With the length that was declared it is complete, and its client does not wait for what lingers after that.
+            let is_complete = self.complete_at == Some(copy.data.len() as u64);
+            let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx).map(spool::into_bytes) {
+                Poll::Pending if is_complete => Poll::Ready(None),
+                frame => frame,
+            });
+            let Some(frame) = frame.await else { break };
             if let Some(frame) = held.take() {
                 writer.frame(frame);
             }

@@ -49,8 +49,13 @@ impl<T: Store<Stored>> CacheHandle<T> {
     /// When the request does not say which host it is for, or the store cannot be told.
     pub async fn purge(&self, parts: &Parts) -> Result<(), Error> {
         let rules = self.shared.plan.rules.of(parts);
-        let primary = key::primary(&self.shared.seed, rules.settings(), &parts.uri, Asked::of(&parts.headers).1)
-            .ok_or_else(|| Error::invalid("the request to purge names no host, or several"))?;
+        let primary = key::primary(
+            &self.shared.seed,
+            rules.settings(),
+            (&rules.settings().mounted_at, &parts.uri),
+            Asked::of(&parts.headers).1,
+        )
+        .ok_or_else(|| Error::invalid("the request to purge names no host, or several"))?;
         self.purge_key(primary).await
     }
 
@@ -110,6 +115,10 @@ impl<T: Store<Stored>> CacheHandle<T> {
 
     /// Waits for the fills that go on without their client, and for refreshes. For shutdown: axum's graceful shutdown
     /// waits for requests, not for these.
+    ///
+    /// # Cancellation
+    ///
+    /// Dropping the future ends the waiting, and nothing else.
     pub async fn drain(&self) {
         self.shared.fetch.drain().await;
     }

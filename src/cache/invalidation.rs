@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, request::Parts};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, request::Parts, uri::PathAndQuery};
 use http_body::Body;
 use tower_service::Service;
 
@@ -62,7 +62,7 @@ where
 impl<T: Store<Stored>> Invalidation<T> {
     pub(crate) fn new(shared: Arc<Shared<T>>, rules: Rules, asked: Head<'_>) -> Self {
         let (mut target, ()) = Request::new(()).into_parts();
-        target.uri = asked.uri.clone();
+        target.uri = whole(&rules.settings().mounted_at, asked.uri);
         for host in asked.headers.get_all(header::HOST) {
             target.headers.append(header::HOST, host.clone());
         }
@@ -104,7 +104,7 @@ impl<T: Store<Stored>> Invalidation<T> {
             }
             _ => uri,
         };
-        key::primary(&self.shared.seed, self.rules.settings(), &parts.uri, Asked::of(&parts.headers).1)
+        key::primary(&self.shared.seed, self.rules.settings(), ("", &parts.uri), Asked::of(&parts.headers).1)
     }
 
     /// The target as an absolute URI, which references are resolved against.
@@ -116,6 +116,14 @@ impl<T: Store<Stored>> Invalidation<T> {
         let path = self.target.uri.path_and_query()?.as_str();
         Uri::builder().scheme("http").authority(host).path_and_query(path).build().ok()
     }
+}
+
+/// `uri` with what was stripped of its path.
+fn whole(stripped: &str, uri: &Uri) -> Uri {
+    let mut parts = uri.clone().into_parts();
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    parts.path_and_query = PathAndQuery::try_from(format!("{stripped}{path}")).ok();
+    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
 impl<T: Store<Stored>> Drop for Invalidation<T> {

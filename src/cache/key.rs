@@ -47,7 +47,7 @@ pub(crate) fn of(
     (head, principal): (Head<'_>, Option<&str>),
     (asked, host): (Asked, Host<'_>),
 ) -> Option<(Key, Audience)> {
-    let key = Key::new(primary(seed, settings, head.uri, host)?);
+    let key = Key::new(primary(seed, settings, (&settings.mounted_at, head.uri), host)?);
     let personal =
         Personal { authorized: asked.authorization(), cookied: asked.personal_cookie(head.headers, settings) };
     let audience = match &principal {
@@ -95,9 +95,14 @@ pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], headers: &He
     nonzero(hasher.finish())
 }
 
-/// The resource that a request addresses.
+/// The resource that a request addresses, of whose path something may have been stripped.
 #[inline]
-pub(crate) fn primary(seed: &Seed, settings: &Settings, uri: &Uri, host: Host<'_>) -> Option<Primary> {
+pub(crate) fn primary(
+    seed: &Seed,
+    settings: &Settings,
+    (stripped, uri): (&str, &Uri),
+    host: Host<'_>,
+) -> Option<Primary> {
     let site = settings.site.as_ref().unwrap_or(uri);
     let authority = match (site.authority(), host) {
         (Some(authority), _) => authority.as_str().as_bytes(),
@@ -105,17 +110,23 @@ pub(crate) fn primary(seed: &Seed, settings: &Settings, uri: &Uri, host: Host<'_
         (None, Host::Unsaid) => b"",
         (None, Host::Several) => return None,
     };
-    resource(seed, site.scheme(), authority, uri, &settings.query)
+    resource(seed, site.scheme(), authority, (stripped, uri), &settings.query)
 }
 
 /// The resource that an absolute URI names, or a relative one on the rules' site.
 pub(crate) fn of_uri(seed: &Seed, settings: &Settings, uri: &Uri) -> Option<Primary> {
     let site = settings.site.as_ref().unwrap_or(uri);
-    resource(seed, site.scheme(), site.authority()?.as_str().as_bytes(), uri, &settings.query)
+    resource(seed, site.scheme(), site.authority()?.as_str().as_bytes(), ("", uri), &settings.query)
 }
 
 #[inline]
-fn resource(seed: &Seed, scheme: Option<&Scheme>, authority: &[u8], uri: &Uri, query: &Query) -> Option<Primary> {
+fn resource(
+    seed: &Seed,
+    scheme: Option<&Scheme>,
+    authority: &[u8],
+    (stripped, uri): (&str, &Uri),
+    query: &Query,
+) -> Option<Primary> {
     let mut hasher = seed.hasher();
     let own_port: &[u8] = match scheme.map_or("http", Scheme::as_str) {
         "http" => {
@@ -133,7 +144,7 @@ fn resource(seed: &Seed, scheme: Option<&Scheme>, authority: &[u8], uri: &Uri, q
         }
     };
     hash_authority(authority, own_port, &mut hasher)?;
-    hasher.field(uri.path().as_bytes());
+    hasher.joined_field(stripped.as_bytes(), uri.path().as_bytes());
     query.hash(uri.query(), &mut hasher);
     Some(Primary::from(hasher.finish()))
 }

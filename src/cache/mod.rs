@@ -60,7 +60,7 @@
 //! | `GET` or `HEAD`, a fresh response is stored | answered from the store, as 200, 206 or 304 | `hit` |
 //! | .. a stale one, within `stale-while-revalidate` | answered from the store, made anew in the background | `hit; ttl=-3` |
 //! | .. a stale one with a validator | the origin is asked whether it is still good | `fwd=stale; fwd-status=304; stored` |
-//! | .. and the origin fails, within `stale-if-error` | answered from the store | `fwd=stale; fwd-status=503` |
+//! | `GET`, and the origin fails, within `stale-if-error` | answered from the store | `fwd=stale; fwd-status=503` |
 //! | `GET`, nothing is stored | one request goes to the handler, others wait for it | `fwd=uri-miss; stored`, `..; collapsed` |
 //! | .. but not for these `Vary` fields | the same | `fwd=vary-miss; stored` |
 //! | the response may not be stored | delivered; the key is remembered, and nobody waits for it for a while | `fwd=uri-miss; detail=private`, later `..; detail=pass` |
@@ -103,14 +103,16 @@
 //! - **What else changes it is not in the key.** An identity that an outer layer puts into the request's extensions, with
 //!   no cookie or `Authorization` left beside it (a client certificate, say), must be made a [principal](Rules::principal).
 //! - **The key has the URI that the layer sees.** axum's `nest` strips its prefix before layers inside of it: `/a/items` and
-//!   `/b/items` are then one resource in a shared store. Put the layer around the outer router, or give each nested router
-//!   a store of its own.
+//!   `/b/items` are then one resource in a shared store, unless their rules say where they are
+//!   [mounted](Rules::mounted_at). Or put the layer around the outer router.
 //! - HTTP/2 tells the scheme and HTTP/1.1 does not: over TLS a page has an entry for each, and what is changed or purged
 //!   by one stays under the other, unless the rules name the [site](Rules::site).
 //! - A service that serves one site should [say so](Rules::site): else each `Host` a client makes up has entries of its own.
 //! - Task-locals of the caller are not there in a fill; its `tracing` span is.
-//! - A hit leaves the inner service's readiness unused until the service is called again or dropped. Stacks that clone
-//!   the service for each request (axum, hyper-util) do not notice.
+//! - The cache is ready when the inner service is, so hits wait for a saturated inner service too: put a
+//!   `ConcurrencyLimit` outside of the cache, or around the handler. A hit leaves the readiness it was given unused until
+//!   the service is called again or dropped; stacks that clone the service for each request (axum, hyper-util) do not
+//!   notice.
 
 mod asked;
 mod body;

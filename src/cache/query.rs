@@ -9,8 +9,8 @@ use crate::store::KeyHasher;
 
 /// Which query parameters select the response.
 ///
-/// A parameter that is not in the key is stripped from the URI that the handler sees: what it cannot see cannot change
-/// the response that others get. Parameters are compared as they stand, without decoding: `%71=1` is not `q=1`.
+/// A parameter that is not in the key is stripped from the URI that the handler sees of requests that the cache handles:
+/// what it cannot see cannot change the response that others get. Parameters are compared as they stand, without decoding: `%71=1` is not `q=1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     choice: Choice,

@@ -54,6 +54,7 @@ pub(crate) struct Settings {
     pub(crate) ignored_cookies: Vec<Box<str>>,
     pub(crate) principal: Option<Principal>,
     pub(crate) site: Option<Uri>,
+    pub(crate) mounted_at: Box<str>,
     pub(crate) tags: Vec<Tag>,
     pub(crate) computed_tags: Option<ComputedTags>,
     pub(crate) set_cookie: SetCookie,
@@ -169,7 +170,8 @@ impl Rules {
         self.set(|settings| settings.key_cookies.push(name.into()))
     }
 
-    /// Names a cookie that has no influence on the response. It is stripped before the handler sees it.
+    /// Names a cookie that has no influence on the response. It is stripped from the requests that the cache handles
+    /// before the handler sees them; those it only forwards (a `POST`, an upgrade) keep it.
     #[must_use]
     pub fn ignore_cookie(self, name: &str) -> Self {
         self.set(|settings| settings.ignored_cookies.push(name.into()))
@@ -197,6 +199,19 @@ impl Rules {
         let site = uri.parse::<Uri>().ok().filter(|uri| uri.scheme().is_some() && uri.authority().is_some());
         let site = site.unwrap_or_else(|| panic!("a site has a scheme and a host, as https://example.com: {uri:?}"));
         self.set(|settings| settings.site = Some(site))
+    }
+
+    /// The path that was stripped before requests come to the layer, as axum's `Router::nest` strips it: two nested routers
+    /// over one store would else share what their paths have in common. Purges by URI name the whole path.
+    ///
+    /// # Panics
+    ///
+    /// When `path` does not start with a slash, or ends with one.
+    #[must_use]
+    pub fn mounted_at(self, path: &str) -> Self {
+        let is_prefix = path.starts_with('/') && !path.ends_with('/');
+        assert!(is_prefix, "a layer is mounted at a path as /admin: {path:?}");
+        self.set(|settings| settings.mounted_at = path.into())
     }
 
     /// Adds a tag to every response of the route.
@@ -305,6 +320,7 @@ impl Default for Settings {
             ignored_cookies: Vec::new(),
             principal: None,
             site: None,
+            mounted_at: Box::default(),
             tags: Vec::new(),
             computed_tags: None,
             set_cookie: SetCookie::Refused,

@@ -335,6 +335,7 @@ impl<T: Store<Stored>> Sent<T> {
     fn draft(&self, status: StatusCode, head: &HeaderMap, terms: &Terms, tags: Vec<Tag>, answered: Timestamp) -> Draft {
         let settings = self.rules.settings();
         let schedule = self.schedule(terms, answered);
+        let declared = list::members(head, &header::CONTENT_LENGTH).next().and_then(number::decimal);
         Draft {
             status,
             head: fields::stored(head, &terms.drop, answered),
@@ -345,7 +346,8 @@ impl<T: Store<Stored>> Sent<T> {
             tags: self.tags.iter().cloned().chain(tags).collect(),
             keep_until: self.keep_until(&schedule, head, answered),
             begun: self.begun,
-            declared: list::members(head, &header::CONTENT_LENGTH).next().and_then(number::decimal),
+            declared,
+            complete_at: declared.filter(|_| !head.contains_key(header::TRAILER)),
             body_limit: settings.body_limit,
             pass_ttl: self.pass_ttl(),
             private: self.private.clone(),

@@ -120,6 +120,14 @@ impl KeyHasher {
         self.write(bytes);
     }
 
+    /// Adds two parts as one field.
+    #[inline]
+    pub fn joined_field(&mut self, first: &[u8], second: &[u8]) {
+        self.write(&((first.len() + second.len()) as u32).to_le_bytes());
+        self.write(first);
+        self.write(second);
+    }
+
     /// Adds a field of which each byte is mapped; `None`, and an input that is of no use, if one maps to nothing.
     #[inline]
     pub fn mapped_field(&mut self, bytes: &[u8], map: impl Fn(u8) -> Option<u8>) -> Option<()> {

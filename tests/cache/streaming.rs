@@ -412,3 +412,21 @@ async fn a_body_that_broke_off_is_not_stored() {
     assert_eq!(scene.get("/").await.text(), "half");
     assert_eq!(scene.calls(), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_lingers_after_its_last_byte_holds_nothing_back() {
+    let origin = Origin::new(|_| async {
+        let (tap, body) = pipe();
+        tokio::spawn(async move {
+            tap.data("hello").await;
+            take(60_000).await;
+            drop(tap);
+        });
+        Ok(streamed(200, &[("cache-control", "max-age=600"), ("content-length", "5")], body))
+    });
+    let scene = Scene::new(exact(), origin);
+    let start = tokio::time::Instant::now();
+    assert_eq!(scene.get("/").await.text(), "hello");
+    assert!(scene.get("/").await.is_hit());
+    assert!(start.elapsed().as_secs() < 1, "not {:?}", start.elapsed());
+}

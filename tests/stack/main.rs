@@ -10,8 +10,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, ServiceExt as _, extract::Request, response::IntoResponse, routing::get};
-use bartizan::{BoxStore, CacheHandle, CacheLayer, Memory, cache::Stored};
+use axum::{
+    Router, ServiceExt as _,
+    body::Body,
+    extract::Request,
+    response::IntoResponse,
+    routing::{get, post},
+};
+use bartizan::{BoxStore, CacheHandle, CacheLayer, Memory, Rules, cache::Stored};
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Full};
@@ -125,6 +131,29 @@ async fn layers_on_routes_share_a_store() {
     cache.purge_all().await.expect("memory does not fail");
     let got = answers(app, &["/a", "/b"]).await;
     assert_eq!(got, want(&[("one; fwd=uri-miss; stored", "2"), ("two; fwd=uri-miss; stored", "3")]));
+}
+
+#[tokio::test]
+async fn nested_routers_that_say_where_they_are_share_a_store_and_no_page() {
+    let store = Memory::with_capacity(1 << 20);
+    let nested = |at: &str| {
+        let (text, changed) = (at.to_owned(), StatusCode::OK);
+        let rules = Rules::new().default_ttl(MINUTE).mounted_at(at).site("http://example.com");
+        let layer = CacheLayer::new(store.clone()).rules(rules);
+        let items = get(async move || text).merge(post(async move || changed));
+        (Router::new().route("/items", items).layer(layer.clone()), layer.handle())
+    };
+    let ((public, purge), (admin, _)) = (nested("/public"), nested("/admin"));
+    let app = Router::new().nest("/public", public).nest("/admin", admin);
+    let bodies = answers(app.clone(), &["/public/items", "/admin/items"]).await;
+    assert_eq!((bodies[0].1.as_str(), bodies[1].1.as_str()), ("/public", "/admin"));
+
+    purge.purge_uri(&"/admin/items".parse().unwrap()).await.expect("memory does not fail");
+    let hits = async |app: Router| answers(app, &["/public/items", "/admin/items"]).await.into_iter().map(|one| one.0);
+    assert_eq!(hits(app.clone()).await.collect::<Vec<_>>(), ["bartizan; hit", "bartizan; fwd=uri-miss; stored"]);
+    let change = http::Request::post("/public/items").body(Body::empty()).unwrap();
+    app.clone().oneshot(change).await.unwrap();
+    assert_eq!(hits(app).await.collect::<Vec<_>>(), ["bartizan; fwd=uri-miss; stored", "bartizan; hit"]);
 }
 
 #[tokio::test]

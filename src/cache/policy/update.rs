@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, header};
 use super::{conditional::etag, date, fields::hop_by_hop};
 use crate::clock::Timestamp;
 
-/// Whether a 304 speaks of the stored response. If not, the request must be made again without conditions.
+/// Whether a 304 speaks of the stored response. If not, it updates nothing.
 pub(crate) fn confirms(not_modified: &HeaderMap, stored: &HeaderMap) -> Confirmed {
     let confirmed = match (etag(not_modified), etag(stored)) {
         (Some(new), Some(old)) => new.strongly_equals(old) || (new.is_weak() && new.weakly_equals(old)),
