@@ -29,6 +29,9 @@ pub struct SystemClock;
 
 /// A clock that stands still until it is wound. Its clones show the same time.
 ///
+/// For exact lifetimes switch off [`Jitter`](crate::expiry::Jitter::NONE) too, which spreads them by a tenth, and
+/// [`EarlyRefresh`](crate::expiry::EarlyRefresh::NEVER).
+///
 /// ```
 /// use std::time::Duration;
 /// use bartizan::clock::{Clock, TestClock};

@@ -84,12 +84,13 @@ impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} hits, {} stale, {} coalesced, {} misses; {} stored, {} superseded; {} entries, {} bytes, {} evicted",
+            "{} hits, {} stale, {} coalesced, {} misses; {} stored, {} uncacheable, {} superseded; {} entries, {} bytes, {} evicted",
             self.hits,
             self.stale,
             self.coalesced,
             self.misses.total(),
             self.stored,
+            self.uncacheable,
             self.superseded,
             self.entries,
             self.bytes,

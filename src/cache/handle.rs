@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    store::{Primary, Store, Tag},
+    store::{Primary, Store, Tag, memory::Memory},
 };
 
 /// Purges, counts and drains a cache. Cheap to clone; put it where handlers find it.
@@ -29,7 +29,7 @@ use crate::{
 /// println!("{}", cache.counters());
 /// # Ok(()) }
 /// ```
-pub struct CacheHandle<T> {
+pub struct CacheHandle<T = Memory<Stored>> {
     shared: Arc<Shared<T>>,
 }
 
@@ -62,7 +62,8 @@ impl<T: Store<Stored>> CacheHandle<T> {
     /// Purges a resource by its URI, which is absolute, or relative where the rules name a [`site`](Rules::site).
     /// Otherwise as [`purge`](Self::purge).
     ///
-    /// The URI is that of the requests: a service that is told `Host: example.com` and no scheme has
+    /// A URI of which nothing is stored, also for another scheme or host than the requests', is no error: name the one
+    /// [`site`](Rules::site) of a service to be safe from that. The URI is that of the requests: a service that is told `Host: example.com` and no scheme has
     /// `http://example.com/..` whatever stands in front of it.
     ///
     /// # Errors
@@ -84,7 +85,7 @@ impl<T: Store<Stored>> CacheHandle<T> {
         self.shared.fetch.store().remove(key).await
     }
 
-    /// Purges all that was tagged so. Otherwise as [`purge`](Self::purge).
+    /// Purges all that was tagged so, in the whole store: layers that share it share their tags. Otherwise as [`purge`](Self::purge).
     ///
     /// # Errors
     ///
@@ -113,7 +114,8 @@ impl<T: Store<Stored>> CacheHandle<T> {
         self.shared.counts.snapshot(self.shared.fetch.store().usage())
     }
 
-    /// Waits for the fills that go on without their client, and for refreshes. For shutdown: axum's graceful shutdown
+    /// Waits for the fills that go on without their client, and for refreshes. For tests that wait for a refresh, and for
+    /// shutdown: axum's graceful shutdown
     /// waits for requests, not for these.
     ///
     /// # Cancellation

@@ -364,6 +364,7 @@ impl<T: Store<Stored>> Sent<T> {
             Chosen::ByRule => jitter.spread(left, rand::random()),
         };
         let lifetime = terms.lifetime.saturating_sub(left).saturating_add(moved);
+        let lifetime = self.rules.settings().max_ttl.map_or(lifetime, |longest| lifetime.min(longest));
         Schedule::new(&Terms { lifetime, ..terms.clone() }, answered)
     }
 

@@ -36,7 +36,8 @@ impl Caching {
     }
 
     /// How long the response is fresh in this cache, whatever `s-maxage`, `max-age`, `Expires` or a rule's default say.
-    /// It is an explicit word like `s-maxage`, but does not override `no-store`, `private` or `no-cache`.
+    /// It does not override `no-store`, `private` or `no-cache`, and does not open the response to requests with cookies
+    /// or `Authorization`, as `public` and `s-maxage` do.
     #[must_use]
     pub fn ttl(self, ttl: Duration) -> Self {
         Self { ttl: Some(ttl), ..self }

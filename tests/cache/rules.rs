@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bartizan::Rules;
+
 use crate::support::{Origin, Scene, exact};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -23,4 +25,15 @@ async fn a_response_that_says_nothing_is_stored_by_rule_only() {
     assert_eq!(scene.get("/").await.cache_status(), "bartizan; fwd=stale; stored");
     assert_eq!(scene.calls(), 2);
     println!("{}", scene.cache.counters());
+}
+
+#[tokio::test]
+async fn no_jitter_exceeds_the_longest_lifetime() {
+    let rules = Rules::new().default_ttl(MINUTE).max_ttl(MINUTE);
+    for _ in 0..50 {
+        let scene = Scene::new(rules.clone(), Origin::says(&[]));
+        scene.get("/").await;
+        scene.advance(60);
+        assert!(!scene.get("/").await.is_hit(), "a minute is over");
+    }
 }
