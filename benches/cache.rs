@@ -271,7 +271,7 @@ fn ratios(runtime: &Runtime) -> bool {
 }
 
 fn ratio(what: &str, bound: Option<f64>, this: impl Fn() -> f64, that: impl Fn() -> f64) -> bool {
-    const ROUNDS: usize = 7;
+    const ROUNDS: usize = 25;
     this();
     that();
     let mut rounds: Vec<_> = (0..ROUNDS).map(|_| (this(), that())).collect();
