@@ -1,6 +1,6 @@
 //! One request's way to the origin: with a lease, for everyone; without, for itself.
 
-use std::{future::poll_fn, sync::Arc};
+use std::sync::Arc;
 
 use http::{Method, Request, Response, request::Parts};
 use http_body::Body;
@@ -11,12 +11,11 @@ use super::{
     body::CacheBody,
     fill::Private,
     key::Audience,
-    layer::Shared,
     look::{Found, Look, relabel},
     policy::conditional::{self, Validators},
     rules::Rules,
     sent::Sent,
-    service::{Ask, Miss},
+    service::{Ask, Core, Miss},
     status::{Cause, Fate},
     stored::{Kind, Stored},
     tally::{Asker, Tally},
@@ -32,11 +31,8 @@ use crate::{
 
 /// A GET that could not be answered at once.
 pub(crate) struct Errand<S, T, B> {
-    shared: Arc<Shared<T>>,
+    core: Arc<Core<S, T>>,
     rules: Rules,
-    /// Polled ready, unless it waited for another since.
-    inner: S,
-    is_ready: bool,
     parts: Parts,
     body: B,
     asked: Asked,
@@ -55,11 +51,11 @@ type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
 // === impl Errand ===
 
 impl<S, T, B> Errand<S, T, B> {
-    pub(crate) fn new(shared: Arc<Shared<T>>, inner: S, ask: Ask<B>, miss: Miss) -> Self {
+    pub(crate) fn new(core: Arc<Core<S, T>>, ask: Ask<B>, miss: Miss) -> Self {
         let Ask { rules, parts, body, asked, audience } = ask;
         let Miss { cause, stale, sign, .. } = miss;
         let asker = Asker::Client;
-        Self { shared, rules, inner, is_ready: true, parts, body, asked, audience, cause, sign, stale, asker }
+        Self { core, rules, parts, body, asked, audience, cause, sign, stale, asker }
     }
 
     /// A refresh that nobody waits for.
@@ -69,12 +65,12 @@ impl<S, T, B> Errand<S, T, B> {
 
     fn look(&self) -> Look<'_, T> {
         Look {
-            shared: &self.shared,
+            shared: &self.core.shared,
             settings: self.rules.settings(),
             head: Head::from(&self.parts),
             asked: self.asked,
             audience: self.audience,
-            now: self.shared.plan.clock.now(),
+            now: self.core.shared.plan.clock.now(),
         }
     }
 }
@@ -98,11 +94,11 @@ where
             (Found::Good { stale, .. }, Kind::Page(page)) => {
                 let mut response = look.answer(page, stale);
                 match arrival {
-                    Arrival::Stored if stale => self.shared.counts.stale.raise(),
-                    Arrival::Stored => self.shared.counts.hits.raise(),
+                    Arrival::Stored if stale => self.core.shared.counts.stale.raise(),
+                    Arrival::Stored => self.core.shared.counts.hits.raise(),
                     Arrival::Awaited => {
-                        self.shared.counts.coalesced.raise();
-                        relabel(&mut response, self.shared.labels.forwarded(self.cause).collapsed().value());
+                        self.core.shared.counts.coalesced.raise();
+                        relabel(&mut response, self.core.shared.labels.forwarded(self.cause).collapsed().value());
                     }
                 }
                 Verdict::Answer(Ok(response))
@@ -123,15 +119,9 @@ where
     fn rescue(&mut self, stale: &Kept<Stored>) -> Option<Self::Answer> {
         let look = self.look();
         let page = stale.as_page().filter(|page| page.schedule.may_serve_on_error(look.now))?;
-        self.shared.counts.stale.raise();
+        self.core.shared.counts.stale.raise();
         event!(uri = %self.parts.uri, "stale, since the attempt failed");
         Some(Ok(look.answer(page, true)))
-    }
-
-    /// A permit or a slot of the inner service is for calling it, not for waiting.
-    fn wait(&mut self) {
-        self.inner = self.inner.clone();
-        self.is_ready = false;
     }
 
     /// A page that is never fresh serves nobody who did not ask for it.
@@ -141,8 +131,9 @@ where
 
     async fn lead(mut self, key: Key, lease: L, seen: Option<Kept<Stored>>) -> Made<Self::Answer> {
         self.stale = seen;
-        let (inner, sent, request) = self.send(Conditions::OfTheCache);
-        match inner.call(request).await {
+        let core = Arc::clone(&self.core);
+        let (sent, request) = self.send(Conditions::OfTheCache);
+        match core.origin.call(request).await {
             Ok(response) => sent.led(key, lease, response).await,
             Err(error) => match sent.rescue(None) {
                 Some(answer) => {
@@ -157,8 +148,9 @@ where
 
     async fn alone(self, _why: Alone) -> Self::Answer {
         event!(why = ?_why, "without a lease");
-        let (inner, sent, request) = self.send(Conditions::OfTheClient);
-        let response = match inner.call(request).await {
+        let core = Arc::clone(&self.core);
+        let (sent, request) = self.send(Conditions::OfTheClient);
+        let response = match core.origin.call(request).await {
             Ok(response) => response,
             Err(error) => return sent.rescue(None).ok_or(error),
         };
@@ -183,8 +175,9 @@ enum Conditions {
 
 impl<S, T, B> Errand<S, T, B> {
     /// Makes the request that goes inwards.
-    fn send(self, conditions: Conditions) -> (Inner<S>, Sent<T>, Request<B>) {
-        let Self { shared, rules, inner, is_ready, mut parts, body, asked, audience, cause, sign, stale, asker } = self;
+    fn send(self, conditions: Conditions) -> (Sent<T>, Request<B>) {
+        let Self { core, rules, mut parts, body, asked, audience, cause, sign, stale, asker } = self;
+        let shared = Arc::clone(&core.shared);
         let settings = rules.settings();
         let tags = settings.rule_tags(&parts);
         let (mut client, ()) = Request::new(()).into_parts();
@@ -224,24 +217,6 @@ impl<S, T, B> Errand<S, T, B> {
             private,
             begun,
         };
-        (Inner { service: inner, is_ready }, sent, Request::from_parts(parts, body))
-    }
-}
-
-/// The inner service, on the way to its call.
-struct Inner<S> {
-    service: S,
-    is_ready: bool,
-}
-
-impl<S> Inner<S> {
-    async fn call<B>(mut self, request: Request<B>) -> Result<S::Response, S::Error>
-    where
-        S: Service<Request<B>>,
-    {
-        if !self.is_ready {
-            poll_fn(|cx| self.service.poll_ready(cx)).await?;
-        }
-        self.service.call(request).await
+        (sent, Request::from_parts(parts, body))
     }
 }

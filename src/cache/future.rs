@@ -7,11 +7,18 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderValue, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
+use tower_service::Service;
 
-use super::{body::CacheBody, rules::Rules, status, word::Caching};
+use super::{
+    body::CacheBody,
+    origin::{self, Begun},
+    rules::Rules,
+    status,
+    word::Caching,
+};
 
 pin_project! {
     /// The future of [`Cache`](super::Cache).
@@ -38,9 +45,16 @@ pin_project! {
         B: Body,
     {
         Answered { response: Option<Response<CacheBody<B>>> },
-        Forwarded { #[pin] inner: F, label: Option<HeaderValue>, rules: Option<Rules> },
+        Forwarded { #[pin] inner: F, dress: Option<Dress> },
         Working { work: BoxFuture<Result<Response<CacheBody<B>>, E>> },
     }
+}
+
+/// What a response that is only forwarded is given on its way out.
+pub(super) struct Dress {
+    pub(super) label: HeaderValue,
+    /// Where the response may be shared by others further out: their `Vary` is added, and the handler's word taken off.
+    pub(super) rules: Option<Rules>,
 }
 
 // === impl ResponseFuture ===
@@ -51,14 +65,22 @@ impl<F, B: Body, E> ResponseFuture<F, B, E> {
         Self { state: State::Answered { response: Some(response) } }
     }
 
-    /// The inner service's response, with a `Cache-Status`.
-    pub(super) fn forwarded(inner: F, label: HeaderValue) -> Self {
-        Self { state: State::Forwarded { inner, label: Some(label), rules: None } }
-    }
-
-    /// The same, with the `Vary` of the rules and without the handler's word.
-    pub(super) fn forwarded_by(rules: Rules, inner: F, label: HeaderValue) -> Self {
-        Self { state: State::Forwarded { inner, label: Some(label), rules: Some(rules) } }
+    /// The inner service's response.
+    pub(super) fn forwarded<S, ReqBody>(begun: Begun<S, ReqBody>, dress: Dress) -> Self
+    where
+        S: Service<Request<ReqBody>, Response = Response<B>, Future = F, Error = E> + Send + 'static,
+        ReqBody: Send + 'static,
+        F: Send,
+        B: 'static,
+        E: Send + 'static,
+    {
+        match begun {
+            Begun::Called(inner) => Self { state: State::Forwarded { inner, dress: Some(dress) } },
+            Begun::Failed(error) => Self::working(async { Err(error) }),
+            Begun::Waiting(inner, request) => {
+                Self::working(async { Ok(dress.put_on(origin::call(inner, request).await?)) })
+            }
+        }
     }
 
     /// Whatever else.
@@ -79,16 +101,10 @@ where
             StateProj::Answered { response } => {
                 Poll::Ready(Ok(response.take().expect("a future is not polled after it was ready")))
             }
-            StateProj::Forwarded { inner, label, rules } => {
-                let mut response = ready!(inner.poll(cx))?;
-                if let Some(rules) = rules {
-                    rules.settings().add_vary(response.headers_mut());
-                    response.extensions_mut().remove::<Caching>();
-                }
-                if let Some(label) = label.take() {
-                    status::add(response.headers_mut(), label);
-                }
-                Poll::Ready(Ok(response.map(CacheBody::inner)))
+            StateProj::Forwarded { inner, dress } => {
+                let response = ready!(inner.poll(cx))?;
+                let dress = dress.take().expect("a future is not polled after it was ready");
+                Poll::Ready(Ok(dress.put_on(response)))
             }
             StateProj::Working { work } => work.as_mut().poll(cx),
         }
@@ -102,5 +118,18 @@ impl<F, B: Body, E> fmt::Debug for ResponseFuture<F, B, E> {
             State::Forwarded { .. } => "ResponseFuture::Forwarded",
             State::Working { .. } => "ResponseFuture::Working",
         })
+    }
+}
+
+// === impl Dress ===
+
+impl Dress {
+    fn put_on<B: Body>(self, mut response: Response<B>) -> Response<CacheBody<B>> {
+        if let Some(rules) = self.rules {
+            rules.settings().add_vary(response.headers_mut());
+            response.extensions_mut().remove::<Caching>();
+        }
+        status::add(response.headers_mut(), self.label);
+        response.map(CacheBody::inner)
     }
 }

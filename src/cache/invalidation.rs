@@ -11,6 +11,7 @@ use super::{
     body::CacheBody,
     fill, key,
     layer::Shared,
+    origin::Origin,
     policy::invalidate,
     rules::Rules,
     status,
@@ -34,12 +35,12 @@ pub(crate) struct Invalidation<T: Store<Stored>> {
 
 /// Forwards an unsafe request, and removes what it made invalid before its response is seen.
 pub(crate) async fn forward<S, T, ReqBody, ResBody>(
-    mut inner: S,
+    inner: &Origin<S>,
     request: Request<ReqBody>,
     mut invalidation: Invalidation<T>,
 ) -> Result<Response<CacheBody<ResBody>>, S::Error>
 where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
     T: Store<Stored>,
     ResBody: Body,
 {

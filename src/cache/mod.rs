@@ -109,10 +109,9 @@
 //!   by one stays under the other, unless the rules name the [site](Rules::site).
 //! - A service that serves one site should [say so](Rules::site): else each `Host` a client makes up has entries of its own.
 //! - Task-locals of the caller are not there in a fill; its `tracing` span is.
-//! - The cache is ready when the inner service is, so hits wait for a saturated inner service too: put a
-//!   `ConcurrencyLimit` outside of the cache, or around the handler. A hit leaves the readiness it was given unused until
-//!   the service is called again or dropped; stacks that clone the service for each request (axum, hyper-util) do not
-//!   notice.
+//! - The cache is always ready. The inner service's readiness is awaited by the requests that need it, each with a clone
+//!   of its own: a `ConcurrencyLimit` inside of the cache holds up misses and no hit. `LoadShed` sheds what it should if
+//!   it lies inside too, directly around the limit.
 
 mod asked;
 mod body;
@@ -127,6 +126,7 @@ mod invalidation;
 mod key;
 mod layer;
 mod look;
+mod origin;
 mod policy;
 mod query;
 mod rules;

@@ -1,7 +1,7 @@
 //! The cached service: from a request to what is done with it.
 
 use std::{
-    fmt, mem,
+    fmt,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -14,11 +14,12 @@ use super::{
     asked::{Asked, Head},
     body::CacheBody,
     errand::Errand,
-    future::ResponseFuture,
+    future::{Dress, ResponseFuture},
     invalidation::{self, Invalidation},
     key::{self, Audience, Personal},
     layer::{RuleSource, Shared},
     look::{Found, Look},
+    origin::Origin,
     policy::{control::RequestControl, invalidate},
     rules::Rules,
     status::{self, Cause},
@@ -30,9 +31,18 @@ use crate::{
 };
 
 /// A service whose responses are cached. Made by [`CacheLayer`](super::CacheLayer).
+///
+/// It is always ready: what must go to the inner service waits until that is ready, each request with a clone of its
+/// own, and what is answered from the store has no need of it.
 pub struct Cache<S, T> {
-    inner: S,
-    shared: Arc<Shared<T>>,
+    /// One pointer, since stacks clone their services for each request.
+    core: Arc<Core<S, T>>,
+}
+
+/// What all clones of a service share.
+pub(super) struct Core<S, T> {
+    pub(super) origin: Origin<S>,
+    pub(super) shared: Arc<Shared<T>>,
 }
 
 /// A request whose response may be stored, and what was read of it.
@@ -70,22 +80,7 @@ const MOST_SIGNS: usize = 8;
 
 impl<S, T> Cache<S, T> {
     pub(super) fn new(inner: S, shared: Arc<Shared<T>>) -> Self {
-        Self { inner, shared }
-    }
-
-    /// The inner service.
-    pub fn get_ref(&self) -> &S {
-        &self.inner
-    }
-
-    /// The inner service.
-    pub fn get_mut(&mut self) -> &mut S {
-        &mut self.inner
-    }
-
-    /// The inner service.
-    pub fn into_inner(self) -> S {
-        self.inner
+        Self { core: Arc::new(Core { origin: Origin::new(inner), shared }) }
     }
 }
 
@@ -104,12 +99,12 @@ where
     type Future = ResponseFuture<S::Future, ResBody, S::Error>;
 
     #[inline]
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let shared = &*self.shared;
+        let shared = &*self.core.shared;
         let computed;
         let rules = match &shared.plan.rules {
             RuleSource::Constant(rules) => rules,
@@ -121,11 +116,11 @@ where
         let settings = rules.settings();
 
         if settings.bypass {
-            return forward(&mut self.inner, request, &shared.labels.bypass, &shared.counts.bypass);
+            return self.forward(request, &shared.labels.bypass, &shared.counts.bypass);
         }
         if request.method() != Method::GET && request.method() != Method::HEAD {
             if invalidate::is_safe(request.method()) {
-                return forward(&mut self.inner, request, &shared.labels.method, &shared.counts.method);
+                return self.forward(request, &shared.labels.method, &shared.counts.method);
             }
             return self.change(rules.clone(), request);
         }
@@ -138,7 +133,7 @@ where
         let head = Head::from(&request);
         let keyed = key::of(&shared.seed, settings, (head, principal.as_deref()), (asked, host));
         let Some((key, audience)) = keyed.filter(|_| is_plain) else {
-            return forward(&mut self.inner, request, &shared.labels.bypass, &shared.counts.bypass);
+            return self.forward(request, &shared.labels.bypass, &shared.counts.bypass);
         };
 
         let look = Look { shared, settings, head, asked, audience, now: shared.plan.clock.now() };
@@ -170,7 +165,7 @@ impl<S, T> Cache<S, T> {
     /// An unsafe request: forwards it, and removes what it makes invalid.
     #[inline(never)]
     fn change<ReqBody, ResBody>(
-        &mut self,
+        &self,
         rules: Rules,
         request: Request<ReqBody>,
     ) -> ResponseFuture<S::Future, ResBody, S::Error>
@@ -182,34 +177,39 @@ impl<S, T> Cache<S, T> {
         ReqBody: Send + 'static,
         ResBody: Body + Send + 'static,
     {
-        self.shared.counts.method.raise();
+        let core = Arc::clone(&self.core);
+        core.shared.counts.method.raise();
         event!(method = %request.method(), uri = %request.uri(), "a change");
-        let invalidation = Invalidation::new(Arc::clone(&self.shared), rules, Head::from(&request));
-        ResponseFuture::working(invalidation::forward(take_ready(&mut self.inner), request, invalidation))
+        let invalidation = Invalidation::new(Arc::clone(&core.shared), rules, Head::from(&request));
+        ResponseFuture::working(async move { invalidation::forward(&core.origin, request, invalidation).await })
     }
 
     /// What is known as uncacheable goes its way at once.
     #[inline(never)]
     fn pass<ReqBody, ResBody>(
-        &mut self,
+        &self,
         rules: Rules,
         request: Request<ReqBody>,
     ) -> ResponseFuture<S::Future, ResBody, S::Error>
     where
-        S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-        ResBody: Body,
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        ReqBody: Send + 'static,
+        ResBody: Body + 'static,
     {
-        self.shared.counts.pass.raise();
+        let shared = &self.core.shared;
+        shared.counts.pass.raise();
         event!(method = %request.method(), uri = %request.uri(), "pass");
         let (mut parts, body) = request.into_parts();
         rules.settings().strip(&mut parts);
-        let inner = self.inner.call(Request::from_parts(parts, body));
-        ResponseFuture::forwarded_by(rules, inner, self.shared.labels.pass.clone())
+        let dress = Dress { label: shared.labels.pass.clone(), rules: Some(rules) };
+        ResponseFuture::forwarded(self.core.origin.begin(Request::from_parts(parts, body)), dress)
     }
 
     /// Makes the page anew behind the client's back.
     #[inline(never)]
-    fn refresh<ReqBody, ResBody>(&mut self, kept: Kept<Stored>, ask: Ask<ReqBody>, miss: Miss)
+    fn refresh<ReqBody, ResBody>(&self, kept: Kept<Stored>, ask: Ask<ReqBody>, miss: Miss)
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
         S::Future: Send,
@@ -220,14 +220,14 @@ impl<S, T> Cache<S, T> {
         ResBody::Error: Send,
     {
         let key = miss.key;
-        let errand = Errand::new(Arc::clone(&self.shared), take_ready(&mut self.inner), ask, miss).in_background();
-        self.shared.fetch.refresh(key, kept, errand);
+        let errand = Errand::new(Arc::clone(&self.core), ask, miss).in_background();
+        self.core.shared.fetch.refresh(key, kept, errand);
     }
 
     /// Nothing that may be used: asks the inner service, with a lease if the response could be shared.
     #[inline(never)]
     fn miss<ReqBody, ResBody>(
-        &mut self,
+        &self,
         mut ask: Ask<ReqBody>,
         control: RequestControl,
         miss: Miss,
@@ -242,55 +242,55 @@ impl<S, T> Cache<S, T> {
         ResBody::Error: Send,
     {
         if control.only_if_cached {
-            return ResponseFuture::answered(self.shared.not_cached());
+            return ResponseFuture::answered(self.core.shared.not_cached());
         }
         // A part, a head or what must not be stored cannot be shared: no lease is asked for.
         if ask.asked.range() || control.no_store || ask.parts.method == Method::HEAD {
-            self.shared.count(miss.cause).raise();
+            let shared = &self.core.shared;
+            shared.count(miss.cause).raise();
             event!(method = %ask.parts.method, uri = %ask.parts.uri, cause = ?miss.cause, "miss, without a lease");
             ask.rules.settings().strip(&mut ask.parts);
-            let label = self.shared.labels.forwarded(miss.cause).value();
-            let inner = self.inner.call(Request::from_parts(ask.parts, ask.body));
-            return ResponseFuture::forwarded_by(ask.rules, inner, label);
+            let dress = Dress { label: shared.labels.forwarded(miss.cause).value(), rules: Some(ask.rules) };
+            let begun = self.core.origin.begin(Request::from_parts(ask.parts, ask.body));
+            return ResponseFuture::forwarded(begun, dress);
         }
         let (key, stale) = (miss.key, miss.stale.clone());
-        let errand = Errand::new(Arc::clone(&self.shared), take_ready(&mut self.inner), ask, miss);
-        let shared = Arc::clone(&self.shared);
+        let errand = Errand::new(Arc::clone(&self.core), ask, miss);
+        let shared = Arc::clone(&self.core.shared);
         ResponseFuture::working(async move { shared.fetch.answer(key, stale, errand).await })
+    }
+
+    fn forward<ReqBody, ResBody>(
+        &self,
+        request: Request<ReqBody>,
+        label: &HeaderValue,
+        count: &Count,
+    ) -> ResponseFuture<S::Future, ResBody, S::Error>
+    where
+        S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send + 'static,
+        ReqBody: Send + 'static,
+        ResBody: Body + 'static,
+    {
+        count.raise();
+        event!(method = %request.method(), uri = %request.uri(), ?label, "forwarded");
+        let dress = Dress { label: label.clone(), rules: None };
+        ResponseFuture::forwarded(self.core.origin.begin(request), dress)
     }
 }
 
-impl<S: Clone, T> Clone for Cache<S, T> {
+impl<S, T> Clone for Cache<S, T> {
+    #[inline]
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+        Self { core: Arc::clone(&self.core) }
     }
 }
 
 impl<S: fmt::Debug, T> fmt::Debug for Cache<S, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("inner", &self.inner).finish_non_exhaustive()
+        f.debug_struct("Cache").field("inner", &self.core.origin).finish_non_exhaustive()
     }
-}
-
-/// The service that was polled ready; a clone of it, which was not, is left in its place.
-fn take_ready<S: Clone>(inner: &mut S) -> S {
-    let clone = inner.clone();
-    mem::replace(inner, clone)
-}
-
-fn forward<S, ReqBody, ResBody>(
-    inner: &mut S,
-    request: Request<ReqBody>,
-    label: &HeaderValue,
-    count: &Count,
-) -> ResponseFuture<S::Future, ResBody, S::Error>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    ResBody: Body,
-{
-    count.raise();
-    event!(method = %request.method(), uri = %request.uri(), ?label, "forwarded");
-    ResponseFuture::forwarded(inner.call(request), label.clone())
 }
 
 /// What a function of the user's makes of a request's head.

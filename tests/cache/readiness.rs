@@ -1,15 +1,16 @@
-//! The inner service's readiness: asked for before each call, and passed on.
+//! The inner service's readiness: asked for before each call, by the requests that call it and no other.
 
 use std::{
+    pin::pin,
     sync::{Arc, atomic::Ordering},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::Duration,
 };
 
 use bartizan::{CacheLayer, Memory, Rules};
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
 use tower::{Layer, Service, ServiceExt, limit::ConcurrencyLimit};
 
 use crate::support::{Answer, Body, Failed, Origin, Reply, Scene, answers, exact, get, request, settle, slow};
@@ -88,11 +89,61 @@ impl Service<Request<Full<Bytes>>> for Busy {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cache_is_as_ready_as_its_inner_service() {
-    let layer = bartizan::CacheLayer::new(bartizan::Memory::with_capacity(1 << 20));
-    let mut service = layer.layer(Busy);
-    let ready = tokio::time::timeout(MINUTE, ServiceExt::ready(&mut service)).await;
-    assert!(ready.is_err(), "backpressure goes through");
+async fn what_needs_the_inner_service_waits_until_it_is_ready() {
+    let layer = CacheLayer::new(Memory::with_capacity(1 << 20))
+        .rules_by(|parts| if parts.uri.path() == "/bypass" { Rules::bypass() } else { exact() });
+    let service = layer.layer(Busy);
+    for asked in [get("/", &[]), get("/bypass", &[]), request("HEAD", "/", &[]), request("POST", "/", &[])] {
+        let case = format!("{} {}", asked.method(), asked.uri());
+        let answered = tokio::time::timeout(MINUTE, service.clone().oneshot(asked)).await;
+        assert!(answered.is_err(), "{case}: it waits");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hit_does_not_wait_for_a_saturated_inner_service() {
+    let origin = slow(200, FRESH);
+    let layer = CacheLayer::new(Memory::with_capacity(1 << 20)).rules(exact());
+    let service = layer.layer(ConcurrencyLimit::new(origin.clone(), 1));
+    let ask = |path| service.clone().oneshot(get(path, &[]));
+    ask("/page").await.expect("it never fails").into_body().collect().await.expect("it never fails");
+    let busy = tokio::spawn(ask("/other"));
+    settle().await;
+    assert_eq!(origin.calls(), 2, "the only permit is taken");
+    let Poll::Ready(hit) = pin!(ask("/page")).poll(&mut Context::from_waker(Waker::noop())) else {
+        panic!("a hit is ready at once")
+    };
+    let hit = hit.expect("it never fails");
+    assert_eq!(hit.headers()["cache-status"], "bartizan; hit");
+    assert!(!busy.is_finished());
+}
+
+/// An inner service that fails before it is called.
+#[derive(Clone)]
+struct Broken;
+
+impl Service<Request<Full<Bytes>>> for Broken {
+    type Response = Response<Body>;
+    type Error = Failed;
+    type Future = Reply;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+        Poll::Ready(Err(Failed))
+    }
+
+    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+        panic!("it is never ready")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_inner_service_that_cannot_become_ready_fails_its_callers() {
+    let layer = CacheLayer::new(Memory::with_capacity(1 << 20))
+        .rules_by(|parts| if parts.uri.path() == "/bypass" { Rules::bypass() } else { exact() });
+    for asked in [get("/", &[]), get("/bypass", &[]), request("HEAD", "/", &[]), request("POST", "/", &[])] {
+        let case = format!("{} {}", asked.method(), asked.uri());
+        assert!(layer.layer(Broken).oneshot(asked).await.is_err(), "{case}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +183,7 @@ async fn a_buffered_service_inside_is_called_when_it_is_ready() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_takes_the_service_that_is_ready() {
-    // A concurrency limit of one, held by readiness: a clone in place of the ready service would wait for itself.
+    // A concurrency limit of one, held by readiness: a second clone in place of the ready one would wait for the first.
     let layer = bartizan::CacheLayer::new(bartizan::Memory::with_capacity(1 << 20)).rules(exact());
     let mut service = layer.layer(tower::limit::ConcurrencyLimit::new(Origin::says(FRESH), 1));
     for path in ["/a", "/b", "/a"] {
