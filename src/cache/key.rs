@@ -11,7 +11,7 @@ use super::{
     query::Query,
     rules::Settings,
 };
-use crate::store::{Key, KeyHasher, Primary, Seed};
+use crate::store::{Key, Primary, Seed};
 
 /// The longest host name of the DNS, and a port.
 const LONGEST_AUTHORITY: usize = 255 + 6;
@@ -39,7 +39,7 @@ pub(crate) struct Personal {
 
 /// The key of the response to a request that is selected by what the rules know, before any `Vary`.
 ///
-/// `None` when the request does not say which host it is for in a way that can be understood.
+/// `None` when the request names several hosts. That the one it names [can be one](is_authority) is not asked here.
 #[inline]
 pub(crate) fn of(
     seed: &Seed,
@@ -103,20 +103,27 @@ pub(crate) fn primary(
     (stripped, uri): (&str, &Uri),
     host: Host<'_>,
 ) -> Option<Primary> {
-    let site = settings.site.as_ref().unwrap_or(uri);
-    let authority = match (site.authority(), host) {
-        (Some(authority), _) => authority.as_str().as_bytes(),
-        (None, Host::One(host)) => host,
-        (None, Host::Unsaid) => b"",
-        (None, Host::Several) => return None,
-    };
-    resource(seed, site.scheme(), authority, (stripped, uri), &settings.query)
+    let authority = authority(settings, uri, host)?;
+    let scheme = settings.site.as_ref().unwrap_or(uri).scheme();
+    Some(resource(seed, scheme, authority, (stripped, uri), &settings.query))
+}
+
+/// Whom a request is for, as far as it says so without contradiction.
+#[inline]
+pub(crate) fn authority<'a>(settings: &'a Settings, uri: &'a Uri, host: Host<'a>) -> Option<&'a [u8]> {
+    match (settings.site.as_ref().unwrap_or(uri).authority(), host) {
+        (Some(authority), _) => Some(authority.as_str().as_bytes()),
+        (None, Host::One(host)) => Some(host),
+        (None, Host::Unsaid) => Some(b""),
+        (None, Host::Several) => None,
+    }
 }
 
 /// The resource that an absolute URI names, or a relative one on the rules' site.
 pub(crate) fn of_uri(seed: &Seed, settings: &Settings, uri: &Uri) -> Option<Primary> {
     let site = settings.site.as_ref().unwrap_or(uri);
-    resource(seed, site.scheme(), site.authority()?.as_str().as_bytes(), ("", uri), &settings.query)
+    let authority = site.authority()?.as_str().as_bytes();
+    Some(resource(seed, site.scheme(), authority, ("", uri), &settings.query))
 }
 
 #[inline]
@@ -126,7 +133,7 @@ fn resource(
     authority: &[u8],
     (stripped, uri): (&str, &Uri),
     query: &Query,
-) -> Option<Primary> {
+) -> Primary {
     let mut hasher = seed.hasher();
     let own_port: &[u8] = match scheme.map_or("http", Scheme::as_str) {
         "http" => {
@@ -143,44 +150,20 @@ fn resource(
             b""
         }
     };
-    hash_authority(authority, own_port, &mut hasher)?;
+    // RFC 9110, 4.2.3
+    hasher.caseless_field(authority.strip_suffix(own_port).unwrap_or(authority));
     hasher.joined_field(stripped.as_bytes(), uri.path().as_bytes());
     query.hash(uri.query(), &mut hasher);
-    Some(Primary::from(hasher.finish()))
+    Primary::from(hasher.finish())
 }
 
-/// Without regard to case, and without the scheme's own port (RFC 9110, 4.2.3).
-#[inline]
-fn hash_authority(authority: &[u8], own_port: &[u8], hasher: &mut KeyHasher) -> Option<()> {
-    let authority = authority.strip_suffix(own_port).unwrap_or(authority);
-    if authority.len() > LONGEST_AUTHORITY {
-        return None;
-    }
-    hasher.mapped_field(authority, |byte| match IN_AUTHORITY[usize::from(byte)] {
-        0 => None,
-        lower => Some(lower),
-    })
+/// Whether `authority` can be a host and a port (RFC 3986, 3.2.2). User information is not for a server to see.
+///
+/// Asked before anything is stored under it, so that a hit need not ask.
+pub(crate) fn is_authority(authority: &[u8]) -> bool {
+    let is_sign = |byte| b"-._~:[]%!$&'()*+,;=".contains(byte);
+    authority.len() <= LONGEST_AUTHORITY && authority.iter().all(|byte| byte.is_ascii_alphanumeric() || is_sign(byte))
 }
-
-/// What a host and a port are made of, in lower case; zero for what they are not (RFC 3986, 3.2.2). User information is
-/// not for a server to see.
-static IN_AUTHORITY: [u8; 256] = {
-    let mut lower = [0; 256];
-    let signs = b"-._~:[]%!$&'()*+,;=";
-    let mut at = 0;
-    while at < 256 {
-        if (at as u8).is_ascii_alphanumeric() {
-            lower[at] = (at as u8).to_ascii_lowercase();
-        }
-        at += 1;
-    }
-    at = 0;
-    while at < signs.len() {
-        lower[signs[at] as usize] = signs[at];
-        at += 1;
-    }
-    lower
-};
 
 /// Zero is the variant that nothing selects.
 fn nonzero(hash: u128) -> u128 {
@@ -236,8 +219,11 @@ mod tests {
     #[test]
     fn a_request_for_no_host_or_several_has_no_key() {
         let rules = Rules::new();
-        for host in ["a/b", "a b", "a@b", "a?b", "\\", &"a".repeat(300)] {
-            assert_eq!(key(&rules, get("/", &[("host", host)])), None, "{host}");
+        for host in ["a/b", "a b", "a@b", "a?b", "\\", "a\u{e9}", &"a".repeat(300)] {
+            assert!(!is_authority(host.as_bytes()), "{host}");
+        }
+        for host in ["", "example.com", "EXAMPLE.com:8080", "[::1]:80", "xn--bcher-kva.example", "a%20b"] {
+            assert!(is_authority(host.as_bytes()), "{host}");
         }
         assert_eq!(key(&rules, get("/", &[("host", "a"), ("host", "b")])), None);
         assert!(key(&rules, get("/", &[])).is_some(), "a plain Tower stack may have no host at all");

@@ -152,6 +152,9 @@ where
                 ResponseFuture::answered(response)
             }
             Walk::Pass => self.pass(rules.clone(), request),
+            Walk::Miss(_) if !key::authority(settings, head.uri, host).is_some_and(key::is_authority) => {
+                self.forward(request, &shared.labels.bypass, &shared.counts.bypass)
+            }
             Walk::Miss(miss) => {
                 let control = look.control();
                 self.miss(Ask::new(rules.clone(), request, asked, audience), control, miss)
