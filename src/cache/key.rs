@@ -135,23 +135,16 @@ fn resource(
     query: &Query,
 ) -> Primary {
     let mut hasher = seed.hasher();
-    let own_port: &[u8] = match scheme.map_or("http", Scheme::as_str) {
-        "http" => {
-            hasher.sign(0);
-            b":80"
-        }
-        "https" => {
-            hasher.sign(1);
-            b":443"
-        }
+    let (kind, own_port): (_, &[u8]) = match scheme.map_or("http", Scheme::as_str) {
+        "http" => (0, b":80"),
+        "https" => (1, b":443"),
         other => {
-            hasher.sign(2);
-            hasher.field(other.as_bytes());
-            b""
+            hasher.field_of_kind(2, other.as_bytes());
+            (3, b"")
         }
     };
     // RFC 9110, 4.2.3
-    hasher.caseless_field(authority.strip_suffix(own_port).unwrap_or(authority));
+    hasher.caseless_field_of_kind(kind, authority.strip_suffix(own_port).unwrap_or(authority));
     hasher.joined_field(stripped.as_bytes(), uri.path().as_bytes());
     query.hash(uri.query(), &mut hasher);
     Primary::from(hasher.finish())

@@ -53,22 +53,17 @@ impl Query {
         Self { order: Order::Sorted, ..self }
     }
 
-    /// Adds the chosen part of `query` to a key.
+    /// Adds the chosen part of `query` to a key, as its last field.
     #[inline]
     pub(crate) fn hash(&self, query: Option<&str>, into: &mut KeyHasher) {
         match query {
-            None => into.sign(0),
-            Some(query) if self.is_whole() => {
-                into.sign(1);
-                into.field(query.as_bytes());
-            }
-            Some(query) => match self.chosen(query) {
-                None => into.sign(0),
-                Some(chosen) => {
-                    into.sign(1);
+            None => {}
+            Some(query) if self.is_whole() => into.field(query.as_bytes()),
+            Some(query) => {
+                if let Some(chosen) = self.chosen(query) {
                     into.field(chosen.as_bytes());
                 }
-            },
+            }
         }
     }
 
