@@ -26,13 +26,14 @@ use bartizan::{CacheLayer, Memory, Rules};
 use bytes::Bytes;
 use http::{
     Method, Request, Response,
-    header::{CONTENT_TYPE, HOST, HeaderValue},
+    header::{ACCEPT_ENCODING, CONTENT_TYPE, HOST, HeaderValue},
 };
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, service_fn};
 
 /// The header map's two tables.
 const HIT_BUDGET: u64 = 2;
+const HOUR: Duration = Duration::from_secs(3600);
 
 fn main() -> ExitCode {
     let runtime =
@@ -41,9 +42,12 @@ fn main() -> ExitCode {
     let held = runtime.block_on(async {
         let bare = service_fn(origin);
         let store = Memory::with_capacity(16 << 20);
-        let cached = CacheLayer::new(store.clone()).default_ttl(Duration::from_secs(3600)).layer(bare);
+        let cached = CacheLayer::new(store.clone()).default_ttl(HOUR).layer(bare);
         let bypassed = CacheLayer::new(store).rules(Rules::bypass()).layer(bare);
+        let selecting = Rules::new().default_ttl(HOUR).add_key_header(ACCEPT_ENCODING).normalise_vary();
+        let selected = CacheLayer::new(Memory::with_capacity(16 << 20)).rules(selecting).layer(bare);
         fill(&cached).await;
+        fill(&selected).await;
 
         let floor = allocations(&bare, &Method::GET);
         println!("{:<28}{:>12}{:>10}", "request", "allocations", "budget");
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
             row("bypassed", allocations(&bypassed, &Method::GET), Some(floor)),
             row("hit in memory", allocations(&cached, &Method::GET), Some(HIT_BUDGET)),
             row("hit in memory, HEAD", allocations(&cached, &Method::HEAD), Some(HIT_BUDGET)),
+            row("hit, selected by meaning", allocations(&selected, &Method::GET), Some(HIT_BUDGET)),
             // Last, because it invalidates what the others hit.
             row("unsafe method", allocations(&cached, &Method::POST), None),
         ];
@@ -104,6 +109,7 @@ fn request(method: &Method) -> Request<Empty<Bytes>> {
     *request.method_mut() = method.clone();
     *request.uri_mut() = http::Uri::from_static("/page/17");
     request.headers_mut().insert(HOST, HeaderValue::from_static("bench.example"));
+    request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip, deflate, br;q=0.9"));
     request
 }
 

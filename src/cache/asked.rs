@@ -1,8 +1,8 @@
 //! What a request asks for, as far as the cache is concerned. Read in one pass, since every hit pays for it.
 
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header, request::Parts};
+use http::{HeaderMap, Method, Request, Uri, request::Parts};
 
-use super::rules::Settings;
+use super::{policy::cookies, rules::Settings};
 
 /// The fields of a request that the cache looks at, if they are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Asked {
 
     /// Whether there is a cookie that the rules do not know: what the handler makes of it may be for one user alone.
     pub(crate) fn personal_cookie(self, headers: &HeaderMap, settings: &Settings) -> bool {
-        self.0 & COOKIE != 0 && cookies(headers).any(|(name, _)| !settings.knows_cookie(name))
+        self.0 & COOKIE != 0 && cookies::pairs(headers).any(|(name, _)| !settings.knows_cookie(name))
     }
 }
 
@@ -110,39 +110,10 @@ impl<'a, B> From<&'a Request<B>> for Head<'a> {
     }
 }
 
-/// The name and value of each cookie, in the order sent.
-pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let pairs =
-        headers.get_all(header::COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|&byte| byte == b';'));
-    pairs.map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty()).map(|pair| {
-        let end = pair.iter().position(|&byte| byte == b'=');
-        end.map_or((pair, &b""[..]), |end| (pair[..end].trim_ascii(), pair[end + 1..].trim_ascii()))
-    })
-}
-
-/// Takes the cookies away that have no influence on the response, so that they cannot have any.
-pub(crate) fn strip_ignored_cookies(parts: &mut Parts, settings: &Settings) {
-    let ignored = |name: &[u8]| settings.ignored_cookies.iter().any(|cookie| cookie.as_bytes() == name);
-    if settings.ignored_cookies.is_empty() || !cookies(&parts.headers).any(|(name, _)| ignored(name)) {
-        return;
-    }
-    let mut left = Vec::new();
-    for (name, value) in cookies(&parts.headers).filter(|(name, _)| !ignored(name)) {
-        if !left.is_empty() {
-            left.extend_from_slice(b"; ");
-        }
-        left.extend_from_slice(name);
-        left.push(b'=');
-        left.extend_from_slice(value);
-    }
-    match HeaderValue::from_bytes(&left) {
-        Ok(left) if !left.is_empty() => drop(parts.headers.insert(header::COOKIE, left)),
-        _ => drop(parts.headers.remove(header::COOKIE)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::header;
+
     use super::*;
     use crate::cache::rules::Rules;
 
@@ -169,20 +140,6 @@ mod tests {
             let parts = parts(lines);
             let (asked, _) = Asked::of(&parts.headers);
             assert_eq!(asked.personal_cookie(&parts.headers, rules.settings()), personal, "{lines:?}");
-        }
-    }
-
-    #[test]
-    fn ignored_cookies_do_not_reach_the_handler() {
-        let rules = Rules::new().ignore_cookie("_ga");
-        for (lines, left) in [
-            (&["_ga=1; lang=en", "a=b=c; _ga=2"][..], Some("lang=en; a=b=c")),
-            (&["_ga=1"], None),
-            (&["lang=en"], Some("lang=en")),
-        ] {
-            let mut parts = parts(lines);
-            strip_ignored_cookies(&mut parts, rules.settings());
-            assert_eq!(parts.headers.get(header::COOKIE).map(|line| line.to_str().unwrap()), left, "{lines:?}");
         }
     }
 }

@@ -6,8 +6,11 @@
 use http::{HeaderMap, HeaderName, Uri, uri::Scheme};
 
 use super::{
-    asked::{self, Asked, Head, Host},
-    policy::vary,
+    asked::{Asked, Head, Host},
+    policy::{
+        cookies,
+        vary::{self, Seen},
+    },
     query::Query,
     rules::Settings,
 };
@@ -75,10 +78,10 @@ fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal
     if let Some(name) = principal {
         hasher.field(name.as_bytes());
     }
-    vary::selecting(&settings.key_headers, headers, &mut |part| hasher.write(part));
+    vary::selecting(&settings.key_headers, settings.seen(headers), &mut |part| hasher.write(part));
     for name in &settings.key_cookies {
         hasher.field(name.as_bytes());
-        for (_, value) in asked::cookies(headers).filter(|(sent, _)| *sent == name.as_bytes()) {
+        for (_, value) in cookies::pairs(headers).filter(|(sent, _)| *sent == name.as_bytes()) {
             hasher.number(1);
             hasher.field(value);
         }
@@ -88,10 +91,10 @@ fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal
 }
 
 /// The variant of `key` that the request's values of `names` select.
-pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], headers: &HeaderMap) -> u128 {
+pub(crate) fn variant(seed: &Seed, key: &Key, names: &[HeaderName], seen: Seen<'_>) -> u128 {
     let mut hasher = seed.hasher();
     hasher.number(key.variant());
-    vary::selecting(names, headers, &mut |part| hasher.write(part));
+    vary::selecting(names, seen, &mut |part| hasher.write(part));
     nonzero(hasher.finish())
 }
 

@@ -54,7 +54,7 @@ impl<T> Look<'_, T> {
         match kept.kind() {
             Kind::Page(page) => self.judge_page(page),
             Kind::Vary(names) => {
-                let variant = key::variant(&self.shared.seed, key, names, self.head.headers);
+                let variant = key::variant(&self.shared.seed, key, names, self.settings.seen(self.head.headers));
                 Found::Elsewhere(key.with_variant(variant))
             }
             Kind::Pass if self.now < kept.keep_until() => Found::Pass,

@@ -128,6 +128,7 @@ mod layer;
 mod look;
 mod origin;
 mod policy;
+mod profile;
 mod query;
 mod rules;
 mod sent;

@@ -5,10 +5,11 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
 
 use super::{
-    asked,
     policy::{
+        accept::Preferences,
         allowance::{Heuristics, SetCookie},
-        vary::{self, Vary},
+        cookies,
+        vary::{self, Seen, Spelling, Vary},
     },
     query::Query,
 };
@@ -60,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) set_cookie: SetCookie,
     pub(crate) heuristics: Heuristics,
     pub(crate) client_directives: ClientDirectives,
+    pub(crate) spelling: Spelling,
 }
 
 /// Whether a request's `Cache-Control` may ask for a fresher response than the one stored.
@@ -251,7 +253,7 @@ impl Rules {
         &self.0
     }
 
-    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+    pub(super) fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }
@@ -277,7 +279,31 @@ impl Settings {
     /// Takes away what has no influence on the response, before the handler can let it have any.
     pub(crate) fn strip(&self, parts: &mut Parts) {
         self.query.strip(&mut parts.uri);
-        asked::strip_ignored_cookies(parts, self);
+        let headers = &mut parts.headers;
+        if cookies::has_one_of(&self.ignored_cookies, headers) {
+            let mut left = Vec::new();
+            cookies::write_without(&self.ignored_cookies, headers, &mut |part| left.extend_from_slice(part));
+            match HeaderValue::from_bytes(&left) {
+                Ok(left) if !left.is_empty() => drop(headers.insert(header::COOKIE, left)),
+                _ => drop(headers.remove(header::COOKIE)),
+            }
+        }
+        if self.spelling == Spelling::Normal {
+            for name in [header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE] {
+                let mut text = Vec::new();
+                let Some(preferences) = Preferences::of(&name, headers) else { continue };
+                preferences.write(&mut |part| text.extend_from_slice(part));
+                if let Ok(text) = HeaderValue::from_bytes(&text) {
+                    headers.insert(name, text);
+                }
+            }
+        }
+    }
+
+    /// The fields of a request as its handler sees them.
+    #[inline]
+    pub(crate) fn seen<'a>(&'a self, headers: &'a HeaderMap) -> Seen<'a> {
+        Seen { headers, ignored_cookies: &self.ignored_cookies, spelling: self.spelling }
     }
 
     /// Says in `Vary` what is in the key for the rules' sake: it must be for the caches behind this one too.
@@ -326,6 +352,7 @@ impl Default for Settings {
             set_cookie: SetCookie::Refused,
             heuristics: Heuristics::Off,
             client_directives: ClientDirectives::Ignored,
+            spelling: Spelling::Sent,
         }
     }
 }

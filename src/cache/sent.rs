@@ -280,7 +280,7 @@ impl<T: Store<Stored>> Sent<T> {
         if names.is_empty() {
             return Some(lease);
         }
-        let variant = key::variant(&self.shared.seed, &key, &names, &self.client.headers);
+        let variant = key::variant(&self.shared.seed, &key, &names, self.rules.settings().seen(&self.client.headers));
         lease.narrow(variant, Stored::vary(names), keep_until.plus(SIGN_GRACE)).await.ok().flatten()
     }
 

@@ -10,6 +10,7 @@ mod dropped;
 mod flight;
 mod http;
 mod privacy;
+mod profiles;
 mod purge;
 mod readiness;
 mod rules;

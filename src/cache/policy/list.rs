@@ -34,6 +34,18 @@ impl<'a> Members<'a> {
         Self { rest: line, quotes: Quotes::Open }
     }
 
+    /// The members with the empty ones among them, for a line that may not be a list at all.
+    pub(crate) fn with_empty(mut self) -> impl Iterator<Item = &'a [u8]> {
+        let mut is_done = false;
+        std::iter::from_fn(move || {
+            let end = (!is_done).then(|| self.end_of_member())?;
+            let (member, rest) = self.rest.split_at(end);
+            is_done = rest.is_empty();
+            self.rest = rest.get(1..).unwrap_or_default();
+            Some(trimmed(member))
+        })
+    }
+
     fn end_of_member(&mut self) -> usize {
         let mut at = 0;
         while let Some(byte) = self.rest.get(at) {
@@ -123,6 +135,16 @@ mod tests {
     fn escaped_quotes_without_end_are_read_once() {
         let line = br#"\","#.repeat(200_000);
         assert_eq!(Members::of(&[b"\"", &line[..]].concat()).count(), 200_000);
+    }
+
+    #[test]
+    fn empty_members_are_skipped_unless_asked_for() {
+        for (line, want) in
+            [("", vec![""]), ("a", vec!["a"]), (",", vec!["", ""]), ("a ,, \",\"", vec!["a", "", "\",\""])]
+        {
+            let got: Vec<_> = Members::of(line.as_bytes()).with_empty().collect();
+            assert_eq!(got, want.iter().map(|it| it.as_bytes()).collect::<Vec<_>>(), "{line:?}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! | file | question |
 //! |---|---|
 //! | [`control`] | what do the `Cache-Control` fields of this message say? |
-//! | [`vary`] | which request fields select the response? |
+//! | [`vary`], [`accept`], [`cookies`] | which request fields select the response, and by which value? |
 //! | [`reuse`] | may this stored response be used now? |
 //! | [`conditional`], [`range`] | is a 304 or a 206 enough for this client? |
 //! | [`storable`], [`allowance`], [`freshness`] | may this new response be stored, and for how long? |
@@ -15,9 +15,11 @@
 //! [`list`], [`number`] and [`date`] are the grammars below them. Fields are read as bytes: a value that is not UTF-8, too
 //! large or malformed is answered by the more careful of the readings, never by a panic.
 
+pub(crate) mod accept;
 pub(crate) mod allowance;
 pub(crate) mod conditional;
 pub(crate) mod control;
+pub(crate) mod cookies;
 pub(crate) mod date;
 pub(crate) mod fields;
 pub(crate) mod freshness;

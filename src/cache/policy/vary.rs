@@ -2,7 +2,11 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::list::{members, trimmed};
+use super::{
+    accept::{Preferences, lowered},
+    cookies,
+    list::{Members, members, trimmed},
+};
 
 /// What `Vary` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,25 +40,46 @@ pub(crate) fn parse(headers: &HeaderMap) -> Vary {
     Vary::On(names)
 }
 
+/// The fields of a request as its handler sees them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    /// The fields as the client sent them.
+    pub(crate) headers: &'a HeaderMap,
+    /// The cookies that are stripped on the way to the handler.
+    pub(crate) ignored_cookies: &'a [Box<str>],
+    /// Which spellings of a value are one.
+    pub(crate) spelling: Spelling,
+}
+
+/// Which spellings of a selecting field's value are one. RFC 9111, 4.1
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Spelling {
+    /// Those that differ in what surely means nothing.
+    #[default]
+    Sent,
+    /// Those that mean the same: [`accept`](super::accept), and whitespace around the commas of any field.
+    Normal,
+}
+
 /// Feeds `sink` an encoding of the request's values of the fields `names`, in that order.
 ///
 /// Two requests have the same encoding only if, for each name, both lack the field or both have the same value, where
 /// several lines are one value joined by `, `, and whitespace around each line is nothing. Of `Accept-Language`,
 /// `Accept-Encoding` and `Accept-Charset` neither case nor whitespace counts. How the bytes are cut into calls means nothing.
-pub(crate) fn selecting(names: &[HeaderName], headers: &HeaderMap, sink: &mut impl FnMut(&[u8])) {
+pub(crate) fn selecting(names: &[HeaderName], seen: Seen<'_>, sink: &mut impl FnMut(&[u8])) {
     for name in names {
         framed(name.as_str().len(), sink);
         sink(name.as_str().as_bytes());
-        if !headers.contains_key(name) {
+        // Twice over the lines, once for the length: nothing is allocated.
+        let mut length = 0;
+        let is_there = seen.value(name, &mut |part| length += part.len());
+        if !is_there {
             sink(&[0]);
             continue;
         }
         sink(&[1]);
-        // Twice over the lines, once for the length: nothing is allocated.
-        let mut length = 0;
-        value(name, headers, &mut |part| length += part.len());
         framed(length, sink);
-        value(name, headers, sink);
+        seen.value(name, sink);
     }
 }
 
@@ -62,33 +87,55 @@ fn framed(length: usize, sink: &mut impl FnMut(&[u8])) {
     sink(&(length as u64).to_le_bytes());
 }
 
-fn value(name: &HeaderName, headers: &HeaderMap, sink: &mut impl FnMut(&[u8])) {
-    let folds = [header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING, header::ACCEPT_CHARSET].contains(name);
-    for (index, line) in headers.get_all(name).iter().enumerate() {
-        if folds {
-            if index > 0 {
-                sink(b",");
-            }
-            folded(line.as_bytes(), sink);
-        } else {
-            if index > 0 {
-                sink(b", ");
-            }
-            sink(trimmed(line.as_bytes()));
+// === impl Seen ===
+
+impl Seen<'_> {
+    /// Feeds `sink` the value of a field, and says whether there is one.
+    fn value(&self, name: &HeaderName, sink: &mut impl FnMut(&[u8])) -> bool {
+        if name == header::COOKIE && cookies::has_one_of(self.ignored_cookies, self.headers) {
+            let mut is_there = false;
+            cookies::write_without(self.ignored_cookies, self.headers, &mut |part| {
+                is_there = true;
+                sink(part);
+            });
+            return is_there;
         }
+        if self.spelling == Spelling::Normal
+            && let Some(preferences) = Preferences::of(name, self.headers)
+        {
+            preferences.write(sink);
+            return true;
+        }
+        let folds = [header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING, header::ACCEPT_CHARSET].contains(name);
+        for (index, line) in self.headers.get_all(name).iter().enumerate() {
+            let line = trimmed(line.as_bytes());
+            if index > 0 {
+                sink(if folds { b"," } else { b", " });
+            }
+            match self.spelling {
+                _ if folds => folded(line, sink),
+                Spelling::Sent => sink(line),
+                Spelling::Normal => spaced(line, sink),
+            }
+        }
+        self.headers.contains_key(name)
     }
 }
 
 /// RFC 9110, 12.5: in these fields whitespace may stand around commas, semicolons and nowhere else, and case means nothing.
 fn folded(line: &[u8], sink: &mut impl FnMut(&[u8])) {
     for run in line.split(|byte| matches!(byte, b' ' | b'\t')) {
-        for part in run.chunks(32) {
-            let mut room = [0; 32];
-            let room = &mut room[..part.len()];
-            room.copy_from_slice(part);
-            room.make_ascii_lowercase();
-            sink(room);
+        lowered(run, sink);
+    }
+}
+
+/// RFC 9110, 5.6.1: in a list, whitespace around commas means nothing.
+fn spaced(line: &[u8], sink: &mut impl FnMut(&[u8])) {
+    for (index, member) in Members::of(line).with_empty().enumerate() {
+        if index > 0 {
+            sink(b", ");
         }
+        sink(member);
     }
 }
 

@@ -20,9 +20,13 @@ fn on(names: &[&'static str]) -> Vary {
 }
 
 fn encoded(names: &[&'static str], headers: &HeaderMap) -> Vec<u8> {
+    encoded_as_seen(names, Seen { headers, ignored_cookies: &[], spelling: Spelling::Sent })
+}
+
+fn encoded_as_seen(names: &[&'static str], seen: Seen<'_>) -> Vec<u8> {
     let names: Vec<_> = names.iter().map(|name| HeaderName::from_static(name)).collect();
     let mut bytes = Vec::new();
-    selecting(&names, headers, &mut |part| bytes.extend_from_slice(part));
+    selecting(&names, seen, &mut |part| bytes.extend_from_slice(part));
     bytes
 }
 
@@ -81,6 +85,53 @@ fn requests_match_as_the_rfc_lets_them() {
     ] {
         let names = ["accept-language", "bar", "foo"];
         let (left, right) = (encoded(&names, &headers(one)), encoded(&names, &headers(other)));
+        assert_eq!(left == right, same, "{one:?} and {other:?}");
+    }
+}
+
+#[test]
+fn in_a_normal_spelling_what_means_the_same_matches() {
+    for (one, other, same) in [
+        (&[("accept-language", "en, de")][..], &[("accept-language", "de,EN;q=1.0")][..], true),
+        (&[("accept-language", "en, de;q=0.5")], &[("accept-language", "de, en;q=0.5")], false),
+        (&[("accept-language", "en,  en")], &[("accept-language", "EN,en")], true),
+        (&[("accept-language", "en, en")], &[("accept-language", "en")], false),
+        (&[("accept-encoding", "x-gzip, br")], &[("accept-encoding", "br"), ("accept-encoding", "gzip")], true),
+        (&[("accept-encoding", "")], &[("accept-encoding", "br;q=0")], true),
+        (&[("accept-encoding", "")], &[], false),
+        (&[("foo", "1,2")], &[("foo", " 1 , 2 ")], true),
+        (&[("foo", "1,2")], &[("foo", "1"), ("foo", "2")], true),
+        (&[("foo", "1,2")], &[("foo", "2,1")], false),
+        (&[("foo", "1,,2")], &[("foo", "1,2")], false),
+        (&[("foo", "\"1,2\"")], &[("foo", "\"1, 2\"")], false),
+        (&[("foo", "a b")], &[("foo", "a  b")], false),
+    ] {
+        let names = ["accept-encoding", "accept-language", "foo"];
+        let [left, right] = [one, other].map(|fields| {
+            encoded_as_seen(
+                &names,
+                Seen { headers: &headers(fields), ignored_cookies: &[], spelling: Spelling::Normal },
+            )
+        });
+        assert_eq!(left == right, same, "{one:?} and {other:?}");
+    }
+}
+
+#[test]
+fn cookies_that_are_stripped_select_nothing() {
+    for (one, other, same) in [
+        (&[("cookie", "_ga=1; lang=en")][..], &[("cookie", "lang=en; _ga=2")][..], true),
+        (&[("cookie", "_ga=1; lang=en")], &[("cookie", "lang=en")], true),
+        (&[("cookie", "_ga=1; lang=en")], &[("cookie", "_ga=1; lang=de")], false),
+        (&[("cookie", "_ga=1")], &[], true),
+        (&[("cookie", "lang=en")], &[], false),
+    ] {
+        let ignored_cookies = ["_ga".into()];
+        let [left, right] = [one, other].map(|fields| {
+            let headers = headers(fields);
+            let seen = Seen { headers: &headers, ignored_cookies: &ignored_cookies, spelling: Spelling::Sent };
+            encoded_as_seen(&["cookie"], seen)
+        });
         assert_eq!(left == right, same, "{one:?} and {other:?}");
     }
 }
