@@ -61,6 +61,7 @@ pub(crate) struct Settings {
     pub(crate) set_cookie: SetCookie,
     pub(crate) heuristics: Heuristics,
     pub(crate) client_directives: ClientDirectives,
+    pub(crate) targeted_fields: Vec<HeaderName>,
     pub(crate) spelling: Spelling,
 }
 
@@ -352,6 +353,7 @@ impl Default for Settings {
             set_cookie: SetCookie::Refused,
             heuristics: Heuristics::Off,
             client_directives: ClientDirectives::Ignored,
+            targeted_fields: Vec::new(),
             spelling: Spelling::Sent,
         }
     }

@@ -15,10 +15,11 @@ use super::{
     policy::{
         allowance::{Allowance, Principal},
         conditional::{self, Validators},
-        control::{RequestControl, ResponseControl},
+        control::RequestControl,
         fields, freshness, list, number,
         reuse::Schedule,
         storable::{self, Chosen, Cookies, Reason, Storable, Terms, Times},
+        targeted,
         update::{self, Confirmed},
         vary::{self, Vary},
     },
@@ -329,7 +330,7 @@ impl<T: Store<Stored>> Sent<T> {
             },
         };
         let times = Times { asked: self.begun, answered };
-        storable::storable(&asked, status, head, &ResponseControl::parse(head), &allowance, times)
+        storable::storable(&asked, status, head, &targeted::control(head, &settings.targeted_fields), &allowance, times)
     }
 
     fn draft(&self, status: StatusCode, head: &HeaderMap, terms: &Terms, tags: Vec<Tag>, answered: Timestamp) -> Draft {

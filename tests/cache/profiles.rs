@@ -5,9 +5,95 @@ use http::{HeaderMap, HeaderName, header};
 
 use crate::support::{Answer, Origin, Scene, exact, get, request, response};
 
+type Fields = &'static [(&'static str, &'static str)];
+
+const OWN: HeaderName = HeaderName::from_static("example-cache-control");
+
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines = headers.get_all(name).iter().map(|line| line.to_str().expect("a text"));
     lines.collect::<Vec<_>>().join(" | ")
+}
+
+/// Whether what the first of two requests brings answers the second.
+async fn shares(rules: &Rules, fields: Fields, [first, second]: [Fields; 2]) -> bool {
+    let scene = Scene::new(rules.clone(), Origin::says(fields));
+    scene.ask(get("/", first)).await;
+    scene.ask(get("/", second)).await.is_hit()
+}
+
+// === targeted fields ===
+
+#[tokio::test]
+async fn a_targeted_field_takes_the_place_of_cache_control_and_expires() {
+    const PAST: (&str, &str) = ("expires", "Tue, 14 Nov 2023 00:00:00 GMT");
+    const FUTURE: (&str, &str) = ("expires", "Tue, 14 Nov 2028 00:00:00 GMT");
+    let cdn = exact().targeted_fields([header::CDN_CACHE_CONTROL]);
+    let cases: &[(Fields, bool, bool)] = &[
+        // With, and without a target list.
+        (&[("cdn-cache-control", "max-age=60")], true, false),
+        (&[("cdn-cache-control", "max-age=60"), ("cache-control", "no-store"), PAST], true, false),
+        (&[("cdn-cache-control", "max-age=60"), ("cache-control", "private")], true, false),
+        (&[("cdn-cache-control", "no-store"), ("cache-control", "max-age=60")], false, true),
+        (&[("cdn-cache-control", "private"), ("cache-control", "max-age=60")], false, true),
+        (&[("cdn-cache-control", "no-cache"), ("cache-control", "max-age=60"), FUTURE], false, true),
+        (&[("cdn-cache-control", "must-revalidate"), ("cache-control", "max-age=60"), FUTURE], false, true),
+        (&[("cdn-cache-control", "max-age=60"), ("age", "60")], false, false),
+        (&[("cdn-cache-control", "max-age=60, &"), ("cache-control", "max-age=60")], true, true),
+        (&[("cdn-cache-control", "max-age=60, &"), ("cache-control", "no-store")], false, false),
+        (&[("cdn-cache-control", "max-age=\"60\""), ("cache-control", "max-age=60")], false, true),
+        (&[("cdn-cache-control", ""), FUTURE], true, true),
+        (&[("example-cache-control", "no-store"), ("cache-control", "max-age=60")], true, true),
+    ];
+    for (fields, targeted, plain) in cases {
+        assert_eq!(shares(&cdn, fields, [&[], &[]]).await, *targeted, "targeted: {fields:?}");
+        assert_eq!(shares(&exact(), fields, [&[], &[]]).await, *plain, "not targeted: {fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn targeted_fields_are_asked_in_order_and_passed_on() {
+    let fields: Fields = &[
+        ("cdn-cache-control", "max-age=60"),
+        ("example-cache-control", "max-age=600"),
+        ("cache-control", "max-age=6"),
+    ];
+    let scene = Scene::new(exact().targeted_fields([OWN, header::CDN_CACHE_CONTROL]), Origin::says(fields));
+    scene.get("/").await;
+    scene.advance(599);
+    let hit = scene.get("/").await;
+    assert_eq!((hit.is_hit(), hit.field("age").as_deref()), (true, Some("599")));
+    for (name, value) in fields {
+        assert_eq!(hit.field(name).as_deref(), Some(*value), "for the caches behind this one");
+    }
+    scene.advance(1);
+    assert!(!scene.get("/").await.is_hit());
+}
+
+#[tokio::test]
+async fn a_304_updates_what_a_targeted_field_says() {
+    let scene = Scene::new(
+        exact().targeted_fields([header::CDN_CACHE_CONTROL]),
+        Origin::new(|call| async move {
+            Ok(match call.number {
+                0 => response(200, &[("etag", "\"1\""), ("cdn-cache-control", "max-age=60")], "page"),
+                1 => response(304, &[("etag", "\"1\""), ("cache-control", "no-store")], ""),
+                2 => response(304, &[("etag", "\"1\""), ("cdn-cache-control", "max-age=600")], ""),
+                _ => response(304, &[("etag", "\"1\""), ("cdn-cache-control", "no-store")], ""),
+            })
+        }),
+    );
+    scene.get("/").await;
+    for (wait, want) in [
+        (60, "bartizan; fwd=stale; fwd-status=304; stored"),
+        (59, "bartizan; hit"),
+        (1, "bartizan; fwd=stale; fwd-status=304; stored"),
+        (599, "bartizan; hit"),
+        (1, "bartizan; fwd=stale; fwd-status=304; detail=no-store"),
+    ] {
+        scene.advance(wait);
+        let answer = scene.get("/").await;
+        assert_eq!((answer.text(), answer.cache_status().as_str()), ("page", want));
+    }
 }
 
 // === what selects ===

@@ -40,6 +40,8 @@ pub(crate) struct ResponseControl {
     pub(crate) stale_while_revalidate: Option<Duration>,
     /// `stale-if-error`
     pub(crate) stale_if_error: Option<Duration>,
+    /// Whether this is from a targeted field, beside which `Expires` says nothing. RFC 9213, 2.2
+    pub(crate) targeted: bool,
 }
 
 /// What a request says to caches. RFC 9111, 5.2.1
@@ -73,7 +75,7 @@ pub(crate) enum Scope {
 
 /// What follows a directive's name.
 #[derive(Clone, Copy, Debug)]
-enum Argument<'a> {
+pub(super) enum Argument<'a> {
     /// Nothing.
     Absent,
     /// A token, or the inside of a quoted string: RFC 9111, 5.2 asks recipients to accept both.
@@ -91,25 +93,28 @@ impl ResponseControl {
         for member in members(headers, &header::CACHE_CONTROL) {
             let (name, argument) = directive(member);
             let mut room = [0; 32];
-            match lower(name, &mut room) {
-                b"no-store" => control.no_store = true,
-                b"public" => control.public = true,
-                b"must-revalidate" => control.must_revalidate = true,
-                b"proxy-revalidate" => control.proxy_revalidate = true,
-                b"must-understand" => control.must_understand = true,
-                b"no-transform" => control.no_transform = true,
-                b"private" => control.private.widen(argument),
-                b"no-cache" => control.no_cache.widen(argument),
-                b"max-age" => lesser(&mut control.max_age, argument.seconds()),
-                b"s-maxage" => lesser(&mut control.s_maxage, argument.seconds()),
-                b"stale-while-revalidate" => {
-                    lesser(&mut control.stale_while_revalidate, argument.seconds());
-                }
-                b"stale-if-error" => lesser(&mut control.stale_if_error, argument.seconds()),
-                _ => {}
-            }
+            control.take(lower(name, &mut room), argument);
         }
         control
+    }
+
+    /// Adds one directive, whose name is in lower case.
+    pub(super) fn take(&mut self, name: &[u8], argument: Argument<'_>) {
+        match name {
+            b"no-store" => self.no_store = true,
+            b"public" => self.public = true,
+            b"must-revalidate" => self.must_revalidate = true,
+            b"proxy-revalidate" => self.proxy_revalidate = true,
+            b"must-understand" => self.must_understand = true,
+            b"no-transform" => self.no_transform = true,
+            b"private" => self.private.widen(argument),
+            b"no-cache" => self.no_cache.widen(argument),
+            b"max-age" => lesser(&mut self.max_age, argument.seconds()),
+            b"s-maxage" => lesser(&mut self.s_maxage, argument.seconds()),
+            b"stale-while-revalidate" => lesser(&mut self.stale_while_revalidate, argument.seconds()),
+            b"stale-if-error" => lesser(&mut self.stale_if_error, argument.seconds()),
+            _ => {}
+        }
     }
 }
 

@@ -35,7 +35,7 @@ pub(crate) fn explicit_lifetime(
     answered: Timestamp,
 ) -> Option<Duration> {
     control.s_maxage.or(control.max_age).or_else(|| {
-        headers.contains_key(header::EXPIRES).then(|| {
+        (!control.targeted && headers.contains_key(header::EXPIRES)).then(|| {
             single_date(headers, &header::EXPIRES, answered)
                 .map_or(Duration::ZERO, |expires| expires.since(made(headers, answered)).min(LONGEST))
         })

@@ -4,7 +4,7 @@
 //!
 //! | file | question |
 //! |---|---|
-//! | [`control`] | what do the `Cache-Control` fields of this message say? |
+//! | [`control`], [`targeted`] | what do the `Cache-Control` fields of this message say, and the fields meant for this cache? |
 //! | [`vary`], [`accept`], [`cookies`] | which request fields select the response, and by which value? |
 //! | [`reuse`] | may this stored response be used now? |
 //! | [`conditional`], [`range`] | is a 304 or a 206 enough for this client? |
@@ -29,5 +29,6 @@ pub(crate) mod number;
 pub(crate) mod range;
 pub(crate) mod reuse;
 pub(crate) mod storable;
+pub(crate) mod targeted;
 pub(crate) mod update;
 pub(crate) mod vary;

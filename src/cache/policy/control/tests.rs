@@ -84,6 +84,7 @@ fn every_response_directive_has_its_place() {
         max_age: secs(2),
         stale_while_revalidate: secs(3),
         stale_if_error: secs(4),
+        targeted: false,
     };
     assert_eq!(got, want);
 }
