@@ -6,9 +6,11 @@
 //! ```
 //!
 //! An origin that cannot be reached is an error to the cache, which may answer it with what it has; if it has nothing,
-//! the client gets a 502. The profile `conformance` is for the public HTTP cache tests.
+//! the client gets a 502. The profile `default` has the rules of an application, `conformance` those of
+//! `Rules::reverse_proxy`; with both the public HTTP cache tests can be run. `--keep-hop-by-hop yes` passes on what
+//! concerns one connection only, to show that the cache keeps none of it.
 
-use std::{env, error::Error, time::Duration};
+use std::{env, error::Error};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Request, Response, StatusCode, Uri, Version, header};
@@ -32,13 +34,13 @@ type Origin = Client<HttpConnector, Incoming>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (listen, origin, rules) = options()?;
+    let Options { listen, origin, rules, hop_by_hop } = options()?;
     // A new connection for each request: what an origin sends too much of must not reach the next client.
     let client: Origin = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
     let service = ServiceBuilder::new()
         .map_result(or_bad_gateway)
         .layer(CacheLayer::new(Memory::with_capacity(256 << 20)).rules(rules))
-        .service_fn(move |request| forward(client.clone(), origin.clone(), request));
+        .service_fn(move |request| forward(client.clone(), origin.clone(), hop_by_hop, request));
 
     let listener = TcpListener::bind(listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
@@ -54,10 +56,25 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// Sends the request on, with the fields that belong to one connection removed on both ways.
+struct Options {
+    listen: String,
+    origin: Uri,
+    rules: Rules,
+    hop_by_hop: HopByHop,
+}
+
+/// What becomes of the fields of a response that belong to one connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HopByHop {
+    Removed,
+    Kept,
+}
+
+/// Sends the request on, without the fields that belong to one connection.
 async fn forward(
     client: Origin,
     origin: Uri,
+    hop_by_hop: HopByHop,
     mut request: Request<Incoming>,
 ) -> Result<Response<Incoming>, legacy::Error> {
     let mut target = origin.into_parts();
@@ -66,7 +83,9 @@ async fn forward(
     *request.version_mut() = Version::HTTP_11;
     remove_hop_by_hop(request.headers_mut());
     let mut response = client.request(request).await?;
-    remove_hop_by_hop(response.headers_mut());
+    if hop_by_hop == HopByHop::Removed {
+        remove_hop_by_hop(response.headers_mut());
+    }
     Ok(response)
 }
 
@@ -102,27 +121,28 @@ fn or_bad_gateway<B>(
     ))
 }
 
-/// Where to listen, where the origin is, and what may be kept.
-fn options() -> Result<(String, Uri, Rules), Box<dyn Error>> {
-    let (mut listen, mut origin) = ("127.0.0.1:8020".to_owned(), Uri::from_static("http://127.0.0.1:8000"));
-    // The same numbers in each run: nothing is drawn by lot.
-    let mut rules = Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER);
+fn options() -> Result<Options, Box<dyn Error>> {
+    let mut options = Options {
+        listen: "127.0.0.1:8020".to_owned(),
+        origin: Uri::from_static("http://127.0.0.1:8000"),
+        // The same numbers in each run: nothing is drawn by lot.
+        rules: Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER),
+        hop_by_hop: HopByHop::Removed,
+    };
     let mut args = env::args().skip(1);
     while let Some(option) = args.next() {
         let value = args.next().ok_or_else(|| format!("{option} wants a value"))?;
         match (option.as_str(), value.as_str()) {
-            ("--listen", _) => listen = value,
-            ("--origin", _) => origin = value.parse()?,
+            ("--listen", _) => options.listen = value,
+            ("--origin", _) => options.origin = value.parse()?,
             ("--profile", "default") => {}
-            // What the suite takes for granted, and an application should not.
-            ("--profile", "conformance") => {
-                rules = rules.stale_if_error(Duration::from_secs(3600)).danger_store_set_cookie();
-            }
+            ("--profile", "conformance") => options.rules = Rules::reverse_proxy(),
+            ("--keep-hop-by-hop", "yes") => options.hop_by_hop = HopByHop::Kept,
             _ => return Err(format!("unknown: {option} {value}").into()),
         }
     }
-    if origin.scheme().is_none() {
-        return Err(format!("--origin {origin} has no scheme; http://HOST:PORT would do").into());
+    if options.origin.scheme().is_none() {
+        return Err(format!("--origin {} has no scheme; http://HOST:PORT would do", options.origin).into());
     }
-    Ok((listen, origin, rules))
+    Ok(options)
 }

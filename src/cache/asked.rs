@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, Method, Request, Uri, request::Parts};
 
-use super::{policy::cookies, rules::Settings};
+use super::{
+    policy::cookies,
+    rules::{RequestCookies, Settings},
+};
 
 /// The fields of a request that the cache looks at, if they are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -91,7 +94,9 @@ impl Asked {
 
     /// Whether there is a cookie that the rules do not know: what the handler makes of it may be for one user alone.
     pub(crate) fn personal_cookie(self, headers: &HeaderMap, settings: &Settings) -> bool {
-        self.0 & COOKIE != 0 && cookies::pairs(headers).any(|(name, _)| !settings.knows_cookie(name))
+        self.0 & COOKIE != 0
+            && settings.request_cookies == RequestCookies::Personal
+            && cookies::pairs(headers).any(|(name, _)| !settings.knows_cookie(name))
     }
 }
 

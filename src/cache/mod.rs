@@ -32,6 +32,9 @@
 //!    the header's; it opens nothing that the header closes.
 //! 3. **The route's rules**: [`Rules`], for responses that say nothing of their own, and to shorten.
 //!
+//! In front of an origin of somebody else, which says in its fields what may be shared, all of RFC 9111 applies, and more
+//! than is safe for an application: [`Rules::reverse_proxy`].
+//!
 //! A route has rules of its own through a layer of its own over the same store; or through rules that are
 //! [computed](CacheLayer::rules_by) from the request's head.
 //!

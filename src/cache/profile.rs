@@ -1,10 +1,51 @@
 //! What a cache in front of somebody else's origin does, beyond what is safe in front of one's own handlers.
 
-use http::HeaderName;
+use std::time::Duration;
 
-use super::{policy::vary::Spelling, rules::Rules};
+use http::{HeaderName, header};
+
+use super::{
+    policy::vary::Spelling,
+    rules::{Authorized, RequestCookies, Rules},
+};
+use crate::expiry::{EarlyRefresh, Jitter};
 
 impl Rules {
+    /// For a cache in front of an origin that knows HTTP caching and says in its fields what may be shared: a reverse
+    /// proxy, a gateway, a CDN. What an application must not take for granted, such an origin may.
+    ///
+    /// | | [`new`](Self::new) | `reverse_proxy` |
+    /// |---|---|---|
+    /// | [`targeted_fields`](Self::targeted_fields) | none | `CDN-Cache-Control` |
+    /// | [`heuristic_freshness`](Self::heuristic_freshness) | off | on |
+    /// | [`stale_if_error`](Self::stale_if_error) | zero | 1 h |
+    /// | [`danger_store_set_cookie`](Self::danger_store_set_cookie) | off | on |
+    /// | [`danger_share_despite_cookies`](Self::danger_share_despite_cookies) | off | on |
+    /// | [`share_authorized`](Self::share_authorized) | off | on |
+    /// | [`normalise_vary`](Self::normalise_vary) | off | on |
+    /// | [`jitter`](Self::jitter) | 10 % | none: caches further out count on the lifetime too |
+    /// | [`early_refresh`](Self::early_refresh) | XFetch | never |
+    ///
+    /// All the rest is as ever; each of these can be set otherwise afterwards.
+    ///
+    /// ```
+    /// use bartizan::{Rules, expiry::EarlyRefresh};
+    ///
+    /// let rules = Rules::reverse_proxy().site("https://example.com").early_refresh(EarlyRefresh::default());
+    /// ```
+    pub fn reverse_proxy() -> Self {
+        Self::new()
+            .targeted_fields([header::CDN_CACHE_CONTROL])
+            .heuristic_freshness()
+            .stale_if_error(Duration::from_secs(60 * 60))
+            .danger_store_set_cookie()
+            .danger_share_despite_cookies()
+            .share_authorized()
+            .normalise_vary()
+            .jitter(Jitter::NONE)
+            .early_refresh(EarlyRefresh::NEVER)
+    }
+
     /// Response fields that are meant for this cache, the most specific first: `CDN-Cache-Control`, or one of your own, as
     /// `Example-Cache-Control` (RFC 9213). Default: none.
     ///
@@ -27,5 +68,19 @@ impl Rules {
     #[must_use]
     pub fn normalise_vary(self) -> Self {
         self.set(|settings| settings.spelling = Spelling::Normal)
+    }
+
+    /// Gives everyone what was made for a request with `Authorization`, if the response says `public`, `s-maxage` or
+    /// `must-revalidate` (RFC 9111, 3.5). Off by default: then it is for requests with `Authorization`.
+    #[must_use]
+    pub fn share_authorized(self) -> Self {
+        self.set(|settings| settings.authorized = Authorized::Shared)
+    }
+
+    /// Treats requests with cookies as any other: right in front of an origin that marks what is personal as `private` or
+    /// `no-store`, a leak nearly everywhere else. RFC 9111 knows nothing of cookies.
+    #[must_use]
+    pub fn danger_share_despite_cookies(self) -> Self {
+        self.set(|settings| settings.request_cookies = RequestCookies::Shared)
     }
 }

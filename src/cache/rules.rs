@@ -63,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) client_directives: ClientDirectives,
     pub(crate) targeted_fields: Vec<HeaderName>,
     pub(crate) spelling: Spelling,
+    pub(crate) request_cookies: RequestCookies,
+    pub(crate) authorized: Authorized,
 }
 
 /// Whether a request's `Cache-Control` may ask for a fresher response than the one stored.
@@ -70,6 +72,24 @@ pub(crate) struct Settings {
 pub(crate) enum ClientDirectives {
     Ignored,
     Honoured,
+}
+
+/// What a cookie in a request says that the rules do not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestCookies {
+    /// That its response may be for one user alone.
+    Personal,
+    /// Nothing.
+    Shared,
+}
+
+/// Who is given a response to a request with `Authorization` that says explicitly that it may be shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Authorized {
+    /// Others with `Authorization`.
+    Apart,
+    /// Everyone.
+    Shared,
 }
 
 #[derive(Clone)]
@@ -355,6 +375,8 @@ impl Default for Settings {
             client_directives: ClientDirectives::Ignored,
             targeted_fields: Vec::new(),
             spelling: Spelling::Sent,
+            request_cookies: RequestCookies::Personal,
+            authorized: Authorized::Apart,
         }
     }
 }

@@ -21,7 +21,7 @@ use super::{
     look::{Found, Look},
     origin::Origin,
     policy::{control::RequestControl, invalidate},
-    rules::Rules,
+    rules::{Authorized, Rules},
     status::{self, Cause},
     stored::Stored,
 };
@@ -319,8 +319,27 @@ impl<T: Store<Stored>> Look<'_, T> {
     #[inline]
     fn walk(&self, key: Key) -> Walk {
         match self.audience {
-            Audience::Everyone | Audience::Principal => self.walk_from(key),
+            Audience::Everyone | Audience::Principal => match self.walk_from(key) {
+                Walk::Miss(miss) if self.is_given_authorized() => self.walk_authorized(key, miss),
+                walk => walk,
+            },
             Audience::Personal(personal) => self.walk_personal(key, personal),
+        }
+    }
+
+    fn is_given_authorized(&self) -> bool {
+        self.audience == Audience::Everyone && self.settings.authorized == Authorized::Shared
+    }
+
+    /// What there is for requests with `Authorization`: it is stored on its explicit word that it is for all (RFC 9111,
+    /// 3.5).
+    #[inline(never)]
+    fn walk_authorized(&self, key: Key, miss: Miss) -> Walk {
+        let authorized = Personal { authorized: true, cookied: false };
+        match self.walk_from(key::personal(&self.shared.seed, key, authorized)) {
+            // Not refreshed by this request: what it brings belongs elsewhere.
+            Walk::Good { kept, key, sign, stale, refresh: _ } => Walk::Good { kept, key, sign, stale, refresh: false },
+            Walk::Pass | Walk::Miss(_) => Walk::Miss(miss),
         }
     }
 

@@ -1,13 +1,16 @@
 //! What a cache in front of somebody else's origin may do, and one in front of one's own handlers does not.
 
+use std::time::Duration;
+
 use bartizan::{Query, Rules};
 use http::{HeaderMap, HeaderName, header};
 
-use crate::support::{Answer, Origin, Scene, exact, get, request, response};
+use crate::support::{Answer, Failed, Origin, Scene, exact, get, request, response};
 
 type Fields = &'static [(&'static str, &'static str)];
 
 const OWN: HeaderName = HeaderName::from_static("example-cache-control");
+const AUTHORIZED: Fields = &[("authorization", "Basic a")];
 
 fn text(headers: &HeaderMap, name: &HeaderName) -> String {
     let lines = headers.get_all(name).iter().map(|line| line.to_str().expect("a text"));
@@ -96,6 +99,67 @@ async fn a_304_updates_what_a_targeted_field_says() {
     }
 }
 
+// === who may have it ===
+
+#[tokio::test]
+async fn everyone_is_given_what_an_authorized_request_brings_on_its_own_word_only() {
+    let shared = exact().share_authorized();
+    let cases: &[(Fields, bool)] = &[
+        (&[("cache-control", "max-age=60, public")], true),
+        (&[("cache-control", "max-age=60, must-revalidate")], true),
+        (&[("cache-control", "s-maxage=60")], true),
+        (&[("cache-control", "max-age=60")], false),
+        (&[("cache-control", "max-age=60, public, private")], false),
+        (&[("cache-control", "max-age=60, public"), ("set-cookie", "a=b")], false),
+    ];
+    for (fields, want) in cases {
+        assert_eq!(shares(&shared, fields, [AUTHORIZED, &[]]).await, *want, "{fields:?}");
+        assert!(!shares(&exact(), fields, [AUTHORIZED, &[]]).await, "not by default; {fields:?}");
+        let personal: Fields = &[("cookie", "sid=1")];
+        assert!(!shares(&shared, fields, [AUTHORIZED, personal]).await, "a cookie is another matter; {fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_authorized_request_keeps_nobody_from_a_page() {
+    let scene = Scene::new(
+        exact().share_authorized(),
+        Origin::new(|call| async move {
+            let authorized = call.request.headers().contains_key(header::AUTHORIZATION);
+            let control = if authorized { "private" } else { "max-age=60" };
+            Ok(response(200, &[("cache-control", control)], call.number.to_string()))
+        }),
+    );
+    for _ in 0..2 {
+        scene.ask(get("/", AUTHORIZED)).await;
+    }
+    assert_eq!(scene.get("/").await.cache_status(), "bartizan; fwd=uri-miss; stored");
+    assert!(scene.get("/").await.is_hit());
+}
+
+#[tokio::test]
+async fn what_an_authorized_request_brought_varies_and_is_purged_as_all_else() {
+    let fields: Fields = &[("cache-control", "max-age=60, public"), ("vary", "x-a")];
+    let scene = Scene::new(exact().share_authorized(), Origin::says(fields));
+    scene.ask(get("/", &[AUTHORIZED[0], ("x-a", "1")])).await;
+    assert!(scene.ask(get("/", &[("x-a", "1")])).await.is_hit());
+    assert!(!scene.ask(get("/", &[("x-a", "2")])).await.is_hit());
+    scene.ask(request("DELETE", "/", &[])).await;
+    assert!(!scene.ask(get("/", &[("x-a", "1")])).await.is_hit());
+}
+
+#[tokio::test]
+async fn cookies_are_no_matter_where_the_rules_say_so() {
+    let cookie: Fields = &[("cookie", "sid=1")];
+    let fields: Fields = &[("cache-control", "max-age=60")];
+    for clients in [[cookie, &[]], [&[], cookie], [cookie, &[("cookie", "sid=2")]]] {
+        assert!(shares(&exact().danger_share_despite_cookies(), fields, clients).await, "{clients:?}");
+        assert!(!shares(&exact(), fields, clients).await, "not by default; {clients:?}");
+    }
+    let varies: Fields = &[("cache-control", "max-age=60"), ("vary", "cookie")];
+    assert!(!shares(&exact().danger_share_despite_cookies(), varies, [cookie, &[]]).await, "Vary still counts");
+}
+
 // === what selects ===
 
 /// What the handler saw of a field.
@@ -180,5 +244,105 @@ async fn the_handler_is_sent_what_selected() {
     ] {
         let answer = scene.ask(request(method, path, &[("accept-language", "EN,de"), extra])).await;
         assert_eq!(answer.text(), "de, en", "{way}");
+    }
+}
+
+// === the profiles ===
+
+#[tokio::test]
+async fn lifetimes_are_guessed_for_a_foreign_origin_where_the_rfc_lets_a_cache() {
+    const MODIFIED: (&str, &str) = ("last-modified", "Tue, 14 Nov 2023 12:13:20 GMT");
+    for (status, fields, guessed) in [
+        (200, &[MODIFIED][..], true),
+        (203, &[MODIFIED], true),
+        (204, &[MODIFIED], true),
+        (300, &[MODIFIED], true),
+        (301, &[MODIFIED], true),
+        (308, &[MODIFIED], true),
+        (404, &[MODIFIED], true),
+        (405, &[MODIFIED], true),
+        (410, &[MODIFIED], true),
+        (414, &[MODIFIED], true),
+        (501, &[MODIFIED], true),
+        (201, &[MODIFIED], false),
+        (302, &[MODIFIED], false),
+        (403, &[MODIFIED], false),
+        (500, &[MODIFIED], false),
+        (599, &[MODIFIED], false),
+        (599, &[MODIFIED, ("cache-control", "public")], true),
+        (200, &[], false),
+    ] {
+        let scene = |rules| Scene::new(rules, Origin::new(move |_| async move { Ok(response(status, fields, "")) }));
+        let foreign = scene(Rules::reverse_proxy());
+        foreign.get("/").await;
+        // A tenth of ten hours.
+        foreign.advance(3599);
+        assert_eq!(foreign.get("/").await.is_hit(), guessed, "{status} {fields:?}");
+        foreign.advance(1);
+        assert!(!foreign.get("/").await.is_hit(), "{status} {fields:?}");
+        let own = scene(exact());
+        own.get("/").await;
+        assert!(!own.get("/").await.is_hit(), "not by default; {status} {fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn in_front_of_a_foreign_origin_the_fields_decide() {
+    let cookie: Fields = &[("cookie", "sid=1")];
+    let cases: &[(&str, Fields, [Fields; 2])] = &[
+        ("targeted", &[("cdn-cache-control", "max-age=60"), ("cache-control", "no-store")], [&[], &[]]),
+        ("Set-Cookie", &[("cache-control", "max-age=60"), ("set-cookie", "a=b")], [&[], &[]]),
+        ("Cookie", &[("cache-control", "max-age=60")], [&[], cookie]),
+        ("Authorization", &[("cache-control", "max-age=60, public")], [AUTHORIZED, &[]]),
+        (
+            "Vary",
+            &[("cache-control", "max-age=60"), ("vary", "accept-language")],
+            [&[("accept-language", "en, de")], &[("accept-language", "de,en")]],
+        ),
+    ];
+    for (what, fields, clients) in cases {
+        assert!(shares(&Rules::reverse_proxy(), fields, *clients).await, "{what}");
+        assert!(!shares(&exact(), fields, *clients).await, "{what} is not for an application");
+    }
+    for fields in [&[("cache-control", "private, max-age=60")][..], &[("cache-control", "no-store, max-age=60")], &[]] {
+        assert!(!shares(&Rules::reverse_proxy(), fields, [&[], &[]]).await, "{fields:?}");
+    }
+    assert!(!shares(&Rules::reverse_proxy(), &[("cache-control", "max-age=60")], [AUTHORIZED, &[]]).await);
+}
+
+#[tokio::test]
+async fn a_foreign_origin_that_is_gone_is_stood_in_for_an_hour() {
+    for (control, stood_in) in [
+        ("max-age=60", true),
+        ("max-age=60, must-revalidate", false),
+        ("max-age=60, proxy-revalidate", false),
+        ("s-maxage=60", false),
+        ("no-cache", false),
+    ] {
+        let scene = Scene::new(
+            Rules::reverse_proxy(),
+            Origin::new(move |call| async move {
+                if call.number > 0 {
+                    return Err(Failed);
+                }
+                Ok(response(200, &[("cache-control", control), ("etag", "\"1\"")], "page"))
+            }),
+        );
+        scene.get("/").await;
+        scene.clock.advance(Duration::from_secs(60 + 3599));
+        assert_eq!(scene.send(get("/", &[])).await.is_ok(), stood_in, "{control}");
+        scene.advance(1);
+        assert!(scene.send(get("/", &[])).await.is_err(), "{control}");
+    }
+}
+
+#[tokio::test]
+async fn a_foreign_origins_lifetimes_are_exact() {
+    for _ in 0..20 {
+        let scene = Scene::new(Rules::reverse_proxy(), Origin::says(&[("cache-control", "max-age=1000")]));
+        scene.get("/").await;
+        scene.advance(999);
+        assert!(scene.get("/").await.is_hit());
+        assert_eq!(scene.calls(), 1, "neither shortened nor refreshed early");
     }
 }
