@@ -7,7 +7,7 @@
 //!
 //! An origin that cannot be reached is an error to the cache, which may answer it with what it has; if it has nothing,
 //! the client gets a 502. The profile `default` has the rules of an application, `conformance` those of
-//! `Rules::reverse_proxy`; with both the public HTTP cache tests can be run. `--keep-hop-by-hop yes` passes on what
+//! `Rules::reverse_proxy`; with both the public HTTP cache tests can be run. `--keep-hop-by-hop` passes on what
 //! concerns one connection only, to show that the cache keeps none of it.
 
 use std::{env, error::Error};
@@ -131,13 +131,16 @@ fn options() -> Result<Options, Box<dyn Error>> {
     };
     let mut args = env::args().skip(1);
     while let Some(option) = args.next() {
+        if option == "--keep-hop-by-hop" {
+            options.hop_by_hop = HopByHop::Kept;
+            continue;
+        }
         let value = args.next().ok_or_else(|| format!("{option} wants a value"))?;
         match (option.as_str(), value.as_str()) {
             ("--listen", _) => options.listen = value,
             ("--origin", _) => options.origin = value.parse()?,
             ("--profile", "default") => {}
             ("--profile", "conformance") => options.rules = Rules::reverse_proxy(),
-            ("--keep-hop-by-hop", "yes") => options.hop_by_hop = HopByHop::Kept,
             _ => return Err(format!("unknown: {option} {value}").into()),
         }
     }

@@ -174,7 +174,11 @@ enum Conditions {
 }
 
 impl<S, T, B> Errand<S, T, B> {
-    /// Makes the request that goes inwards.
+    /// Makes the request that goes inwards, of which the whole response is wanted.
+    pub(crate) fn send_whole(self) -> (Sent<T>, Request<B>) {
+        self.send(Conditions::OfTheCache)
+    }
+
     fn send(self, conditions: Conditions) -> (Sent<T>, Request<B>) {
         let Self { core, rules, mut parts, body, asked, audience, cause, sign, stale, asker } = self;
         let shared = Arc::clone(&core.shared);

@@ -70,20 +70,32 @@ impl<T: Store<Stored>> Invalidation<T> {
         Self { shared, rules, method: asked.method.clone(), target, pending: true }
     }
 
-    async fn answered(&mut self, status: StatusCode, head: &HeaderMap) {
+    pub(crate) async fn answered(&mut self, status: StatusCode, head: &HeaderMap) {
         // Pending until all is done: the client may leave while the store is told.
         self.pending = invalidate::invalidates(&self.method, status);
         if !self.pending {
             return;
         }
+        self.remove(self.target.uri.clone()).await;
+        self.replaced(head).await;
+    }
+
+    /// What there was of the target is removed, and what takes its place is on its way.
+    pub(crate) async fn replaced(&mut self, head: &HeaderMap) {
         let also = self.absolute().map(|target| invalidate::also_named(&target, head)).unwrap_or_default();
-        for uri in std::iter::once(self.target.uri.clone()).chain(also) {
+        for uri in also {
             self.remove(uri).await;
         }
         self.pending = false;
     }
 
-    async fn failed(&mut self) {
+    /// Whether the answer says that it is what the target is from now on.
+    pub(crate) fn is_answered_by_itself(&self, status: StatusCode, head: &HeaderMap) -> bool {
+        let target = self.absolute().unwrap_or_else(|| self.target.uri.clone());
+        status.is_success() && invalidate::names_itself(&target, head)
+    }
+
+    pub(crate) async fn failed(&mut self) {
         self.remove(self.target.uri.clone()).await;
         self.pending = false;
     }

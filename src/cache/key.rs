@@ -69,6 +69,14 @@ pub(crate) fn personal(seed: &Seed, key: Key, personal: Personal) -> Key {
     key.with_variant(nonzero(hasher.finish()))
 }
 
+/// Where a `POST` to what has `key` holds its place among others. Nothing is ever kept there.
+pub(crate) fn post(seed: &Seed, key: Key) -> Key {
+    let mut hasher = seed.hasher();
+    hasher.number(key.variant());
+    hasher.number(u128::MAX);
+    key.with_variant(nonzero(hasher.finish()))
+}
+
 fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal: Option<&str>) -> u128 {
     if principal.is_none() && settings.key_headers.is_empty() && settings.key_cookies.is_empty() {
         return 0;

@@ -131,6 +131,7 @@ mod layer;
 mod look;
 mod origin;
 mod policy;
+mod post;
 mod profile;
 mod query;
 mod rules;

@@ -6,7 +6,7 @@ use http::{HeaderName, header};
 
 use super::{
     policy::vary::Spelling,
-    rules::{Authorized, RequestCookies, Rules},
+    rules::{Authorized, Post, RequestCookies, Rules},
 };
 use crate::expiry::{EarlyRefresh, Jitter};
 
@@ -22,6 +22,7 @@ impl Rules {
     /// | [`danger_store_set_cookie`](Self::danger_store_set_cookie) | off | on |
     /// | [`danger_share_despite_cookies`](Self::danger_share_despite_cookies) | off | on |
     /// | [`share_authorized`](Self::share_authorized) | off | on |
+    /// | [`store_post`](Self::store_post) | off | on |
     /// | [`normalise_vary`](Self::normalise_vary) | off | on |
     /// | [`jitter`](Self::jitter) | 10 % | none: caches further out count on the lifetime too |
     /// | [`early_refresh`](Self::early_refresh) | XFetch | never |
@@ -41,6 +42,7 @@ impl Rules {
             .danger_store_set_cookie()
             .danger_share_despite_cookies()
             .share_authorized()
+            .store_post()
             .normalise_vary()
             .jitter(Jitter::NONE)
             .early_refresh(EarlyRefresh::NEVER)
@@ -75,6 +77,17 @@ impl Rules {
     #[must_use]
     pub fn share_authorized(self) -> Self {
         self.set(|settings| settings.authorized = Authorized::Shared)
+    }
+
+    /// Stores the response to a `POST` for the `GET`s that follow, if it succeeds, has a lifetime of its own, and says by a
+    /// `Content-Location` equal to the target that it is what a `GET` would be answered with (RFC 9110, 9.3.3). Off by
+    /// default.
+    ///
+    /// What is stripped from a `GET` is then stripped from a `POST` too. It is not stored where another `POST` to the same
+    /// target was under way, or the target was purged meanwhile.
+    #[must_use]
+    pub fn store_post(self) -> Self {
+        self.set(|settings| settings.post = Post::Stored)
     }
 
     /// Treats requests with cookies as any other: right in front of an origin that marks what is personal as `private` or

@@ -65,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) spelling: Spelling,
     pub(crate) request_cookies: RequestCookies,
     pub(crate) authorized: Authorized,
+    pub(crate) post: Post,
 }
 
 /// Whether a request's `Cache-Control` may ask for a fresher response than the one stored.
@@ -90,6 +91,14 @@ pub(crate) enum Authorized {
     Apart,
     /// Everyone.
     Shared,
+}
+
+/// What becomes of the response to a `POST`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Post {
+    Forwarded,
+    /// It is stored if it is what a `GET` would be answered with.
+    Stored,
 }
 
 #[derive(Clone)]
@@ -377,6 +386,7 @@ impl Default for Settings {
             spelling: Spelling::Sent,
             request_cookies: RequestCookies::Personal,
             authorized: Authorized::Apart,
+            post: Post::Forwarded,
         }
     }
 }

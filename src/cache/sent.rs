@@ -33,7 +33,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     observe::event,
-    store::{Ending, Kept, Key, Lease, Store, Tag, fetch::Made},
+    store::{Ending, Kept, Key, Lease, Store, Tag, Tags, fetch::Made},
 };
 
 /// A request that was sent inwards: what of it is needed when its response is there.
@@ -296,6 +296,18 @@ impl<T: Store<Stored>> Sent<T> {
             names.extend_from_slice(signed);
         }
         if names.len() > vary::MOST_NAMES { Err(Reason::Vary) } else { Ok(names) }
+    }
+
+    /// The tags of a response that may be stored and has a lifetime of its own.
+    pub(crate) fn tags_if_explicit<B>(&self, response: &Response<B>) -> Option<Tags> {
+        let word = response.extensions().get::<Caching>().cloned().unwrap_or_default();
+        let now = self.shared.plan.clock.now();
+        match self.storable(response.status(), response.headers(), &word, now) {
+            Storable::Yes(Terms { chosen: Chosen::Explicit, .. }) => {
+                Some(self.tags.iter().cloned().chain(word.into_tags()).collect())
+            }
+            Storable::Yes(_) | Storable::No(_) => None,
+        }
     }
 
     fn storable(&self, status: StatusCode, head: &HeaderMap, word: &Caching, answered: Timestamp) -> Storable {

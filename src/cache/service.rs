@@ -21,7 +21,8 @@ use super::{
     look::{Found, Look},
     origin::Origin,
     policy::{control::RequestControl, invalidate},
-    rules::{Authorized, Rules},
+    post,
+    rules::{Authorized, Post, Rules},
     status::{self, Cause},
     stored::Stored,
 };
@@ -170,7 +171,7 @@ impl<S, T> Cache<S, T> {
     fn change<ReqBody, ResBody>(
         &self,
         rules: Rules,
-        request: Request<ReqBody>,
+        mut request: Request<ReqBody>,
     ) -> ResponseFuture<S::Future, ResBody, S::Error>
     where
         S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
@@ -179,12 +180,39 @@ impl<S, T> Cache<S, T> {
         T: Store<Stored>,
         ReqBody: Send + 'static,
         ResBody: Body + Send + 'static,
+        ResBody::Error: Send,
     {
         let core = Arc::clone(&self.core);
+        if rules.settings().post == Post::Stored && request.method() == Method::POST {
+            let key;
+            (request, key) = self.key_of_post(&rules, request);
+            if let Some((key, asked, audience)) = key {
+                event!(uri = %request.uri(), "a POST that may be stored");
+                let invalidation = Invalidation::new(Arc::clone(&core.shared), rules.clone(), Head::from(&request));
+                let ask = Ask::new(rules, request, asked, audience);
+                return ResponseFuture::working(post::forward(core, ask, key, invalidation));
+            }
+        }
         core.shared.counts.method.raise();
         event!(method = %request.method(), uri = %request.uri(), "a change");
         let invalidation = Invalidation::new(Arc::clone(&core.shared), rules, Head::from(&request));
         ResponseFuture::working(async move { invalidation::forward(&core.origin, request, invalidation).await })
+    }
+
+    /// Where the response to a `POST` would be found by a `GET` with the same head, if it may be stored at all.
+    fn key_of_post<B>(&self, rules: &Rules, request: Request<B>) -> (Request<B>, Option<(Key, Asked, Audience)>) {
+        let (shared, settings) = (&self.core.shared, rules.settings());
+        let (request, principal) = read_parts(request, |parts| settings.principal(parts));
+        let head = Head::from(&request);
+        let (asked, host) = Asked::of(head.headers);
+        let is_plain = !(asked.upgrade() || asked.precondition() || asked.condition() || asked.range())
+            && key::authority(settings, head.uri, host).is_some_and(key::is_authority);
+        let keyed = key::of(&shared.seed, settings, (head, principal.as_deref()), (asked, host));
+        let found = keyed.filter(|_| is_plain).map(|(key, audience)| match audience {
+            Audience::Personal(personal) => (key::personal(&shared.seed, key, personal), asked, audience),
+            Audience::Everyone | Audience::Principal => (key, asked, audience),
+        });
+        (request, found)
     }
 
     /// What is known as uncacheable goes its way at once.
@@ -390,6 +418,7 @@ impl<T> Shared<T> {
             Cause::Variant => &self.counts.variant,
             Cause::Expired => &self.counts.expired,
             Cause::Requested => &self.counts.requested,
+            Cause::Method => &self.counts.method,
         }
     }
 

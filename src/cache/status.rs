@@ -31,6 +31,8 @@ pub(crate) enum Cause {
     Expired,
     /// The client asked for more than what was stored.
     Requested,
+    /// The method may have changed it.
+    Method,
 }
 
 /// What became of the response to a forwarded request.
@@ -101,6 +103,7 @@ impl Cause {
             Self::Variant => "vary-miss",
             Self::Expired => "stale",
             Self::Requested => "request",
+            Self::Method => "method",
         }
     }
 }

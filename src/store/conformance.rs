@@ -53,6 +53,8 @@ pub async fn run<S: Store<Probe>>(fresh: impl Fn() -> S) {
     who_came_after_a_removal_does_not_get_what_was_read_before(&fresh()).await;
     a_narrowed_lease_leaves_a_sign_and_moves(&fresh()).await;
     a_narrowed_lease_is_as_old_as_it_was(&fresh()).await;
+    what_replaces_all_else_outlives_it(&fresh()).await;
+    what_was_removed_meanwhile_replaces_nothing(&fresh()).await;
     for seed in 0..64 {
         no_order_of_events_brings_an_old_value_back(&fresh(), seed).await;
     }
@@ -261,6 +263,49 @@ async fn a_narrowed_lease_is_as_old_as_it_was<S: Store<Probe>>(store: &S) {
     assert!(found(store, key(1, 5)).await.is_none());
 }
 
+async fn what_replaces_all_else_outlives_it<S: Store<Probe>>(store: &S) {
+    for variant in [0, 1] {
+        fill(store, key(1, 0), 1, &[]).await;
+        fill(store, key(1, 1), 1, &[]).await;
+        let other = won(store, key(1, 2), None).await;
+        let lease = won(store, key(1, 9), None).await;
+        let wait = busy(store, key(1, 9), None).await;
+        let lease = lease.replace_all(variant, tags(&["a"])).await.expect("the store can be told");
+        let lease = lease.expect("nothing was removed");
+        assert!(matches!(soon(wait).await, Woken::Won(_)), "who waits for something else begins anew");
+        let filled = other.fill(Probe(1), KEEP, Tags::default()).await.expect("the store can be told");
+        assert_eq!(filled, Filled::Superseded, "it was read before");
+        assert!(found(store, key(1, 1 - variant)).await.is_none(), "all else is removed");
+        let wait = busy(store, key(1, variant), None).await;
+        let filled = lease.fill(Probe(2), KEEP, tags(&["a"])).await.expect("the store can be told");
+        assert_eq!(filled, Filled::Stored);
+        assert!(matches!(soon(wait).await, Woken::Found(kept) if kept.0 == 2));
+        assert_eq!(found(store, key(1, variant)).await.expect("it is kept").0, 2);
+
+        let lease = won(store, key(1, 9), None).await.replace_all(variant, Tags::default()).await;
+        let lease = lease.expect("the store can be told").expect("nothing was removed");
+        store.remove(Primary::from(1)).await.expect("the store can be told");
+        let filled = lease.fill(Probe(3), KEEP, Tags::default()).await.expect("the store can be told");
+        assert_eq!(filled, Filled::Superseded, "it is no younger than its lease");
+    }
+}
+
+async fn what_was_removed_meanwhile_replaces_nothing<S: Store<Probe>>(store: &S) {
+    for way in ["resource", "tag", "all"] {
+        fill(store, key(1, 0), 1, &[]).await;
+        let lease = won(store, key(1, 9), None).await;
+        match way {
+            "resource" => store.remove(Primary::from(1)).await,
+            "tag" => store.remove_tagged(Tag::from("a")).await,
+            _ => store.clear().await,
+        }
+        .expect("the store can be told");
+        let replaced = lease.replace_all(0, tags(&["a"])).await.expect("the store can be told");
+        assert!(replaced.is_none(), "{way}");
+        assert!(found(store, key(1, 0)).await.is_none(), "the resource is removed nevertheless; {way}");
+    }
+}
+
 /// Leases that read, fills, removals and lost leases in a random order, over a few keys and tags.
 async fn no_order_of_events_brings_an_old_value_back<S: Store<Probe>>(store: &S, seed: u64) {
     const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -271,7 +316,7 @@ async fn no_order_of_events_brings_an_old_value_back<S: Store<Probe>>(store: &S,
     for _ in 0..200 {
         moment += 1;
         let key = key(random.below(3).into(), random.below(2).into());
-        match random.below(8) {
+        match random.below(9) {
             0..=2 => match lease_of(store, key, None).await {
                 // What the origin says now is read by who wins now.
                 Leased::Won(lease) => leases.push((key, moment, lease)),
@@ -306,6 +351,20 @@ async fn no_order_of_events_brings_an_old_value_back<S: Store<Probe>>(store: &S,
             7 if random.below(4) == 0 => {
                 store.clear().await.expect("the store can be told");
                 removed.insert(("all", 0), moment);
+            }
+            8 if !leases.is_empty() => {
+                let (key, read, lease) = leases.swap_remove(random.below(leases.len() as u32) as usize);
+                let name = NAMES[random.below(3) as usize];
+                let replaced =
+                    lease.replace_all(1 - key.variant(), tags(&[name])).await.expect("the store can be told");
+                if let Some(lease) = replaced {
+                    for name in [("resource", key.primary().0), ("all", 0), ("tag", u128::from(name.as_bytes()[0]))] {
+                        let at = removed.get(&name).copied().unwrap_or(0);
+                        assert!(read >= at, "seed {seed}: what {key:?} read at {read} was removed by {name:?} at {at}");
+                    }
+                    leases.push((key.with_variant(1 - key.variant()), moment, lease));
+                }
+                removed.insert(("resource", key.primary().0), moment);
             }
             _ => drop(leases.pop()),
         }

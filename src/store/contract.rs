@@ -122,6 +122,17 @@ pub trait Lease<V>: Send + Sized + 'static {
         keep_until: Timestamp,
     ) -> impl Future<Output = Result<Option<Self>, Error>> + Send;
 
+    /// For a holder who changed the resource and has what it is now: removes all else of it, as [`Store::remove`] does, and
+    /// moves the lease to `variant` as if it were won there in that moment. Who waits begins anew.
+    ///
+    /// `None`, if since the lease was won anything was removed that would void its fill with `tags`: what its holder has may
+    /// be older than that. The resource is removed nevertheless.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::remove`].
+    fn replace_all(self, variant: u128, tags: Tags) -> impl Future<Output = Result<Option<Self>, Error>> + Send;
+
     /// There is nothing to keep, and nobody is to queue for it: all who wait go [alone](Woken::Alone).
     fn disband(self, ending: Ending) -> impl Future<Output = ()> + Send;
 }

@@ -52,6 +52,11 @@ trait DynLease<V>: Send {
         sign: V,
         keep_until: Timestamp,
     ) -> BoxFuture<'static, Result<Option<BoxLease<V>>, Error>>;
+    fn replace_all(
+        self: Box<Self>,
+        variant: u128,
+        tags: Tags,
+    ) -> BoxFuture<'static, Result<Option<BoxLease<V>>, Error>>;
     fn disband(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()>;
 }
 
@@ -174,6 +179,10 @@ impl<V: Value> Lease<V> for BoxLease<V> {
         self.0.narrow(variant, sign, keep_until).await
     }
 
+    async fn replace_all(self, variant: u128, tags: Tags) -> Result<Option<Self>, Error> {
+        self.0.replace_all(variant, tags).await
+    }
+
     async fn disband(self, ending: Ending) {
         self.0.disband(ending).await;
     }
@@ -206,6 +215,14 @@ impl<V: Value, L: Lease<V>> DynLease<V> for Erased<L> {
         keep_until: Timestamp,
     ) -> BoxFuture<'static, Result<Option<BoxLease<V>>, Error>> {
         Box::pin(async move { Ok(self.0.narrow(variant, sign, keep_until).await?.map(BoxLease::new)) })
+    }
+
+    fn replace_all(
+        self: Box<Self>,
+        variant: u128,
+        tags: Tags,
+    ) -> BoxFuture<'static, Result<Option<BoxLease<V>>, Error>> {
+        Box::pin(async move { Ok(self.0.replace_all(variant, tags).await?.map(BoxLease::new)) })
     }
 
     fn disband(self: Box<Self>, ending: Ending) -> BoxFuture<'static, ()> {

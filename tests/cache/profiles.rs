@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bartizan::{Query, Rules};
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, Method, header};
 
-use crate::support::{Answer, Failed, Origin, Scene, exact, get, request, response};
+use crate::support::{Answer, Failed, Gate, Origin, Scene, exact, get, request, response};
 
 type Fields = &'static [(&'static str, &'static str)];
 
@@ -158,6 +158,142 @@ async fn cookies_are_no_matter_where_the_rules_say_so() {
     }
     let varies: Fields = &[("cache-control", "max-age=60"), ("vary", "cookie")];
     assert!(!shares(&exact().danger_share_despite_cookies(), varies, [cookie, &[]]).await, "Vary still counts");
+}
+
+// === POST ===
+
+/// Answers a `POST` as a `GET` of the same would be from then on, once the gate lets it.
+fn posted(gate: Option<Gate>, fields: Fields) -> Origin {
+    Origin::new(move |call| {
+        let gate = gate.clone().filter(|_| call.request.method() == Method::POST);
+        async move {
+            if let Some(gate) = gate {
+                gate.pass().await;
+            }
+            let body = format!("{} {}", call.request.method(), call.number);
+            let language = text(call.request.headers(), &header::ACCEPT_LANGUAGE);
+            let mut answer = response(200, fields, body);
+            answer.headers_mut().insert(header::CONTENT_LANGUAGE, language.parse().expect("a value"));
+            Ok(answer)
+        }
+    })
+}
+
+const ITSELF: Fields = &[("cache-control", "max-age=60"), ("content-location", "/")];
+
+#[tokio::test]
+async fn a_post_that_says_what_a_get_would_see_is_stored_for_it() {
+    let scene = Scene::new(exact().store_post(), posted(None, ITSELF));
+    scene.get("/").await;
+    let answer = scene.ask(request("POST", "/", &[])).await;
+    assert_eq!((answer.text(), answer.cache_status().as_str()), ("POST 1", "bartizan; fwd=method; stored"));
+    scene.advance(10);
+    let hit = scene.get("/").await;
+    assert_eq!((hit.text(), hit.is_hit(), hit.field("age").as_deref()), ("POST 1", true, Some("10")));
+    assert!(scene.ask(request("HEAD", "/", &[])).await.is_hit());
+    assert_eq!(scene.ask(request("POST", "/", &[])).await.text(), "POST 2", "a POST is never answered from the store");
+    assert_eq!(scene.get("/").await.text(), "POST 2");
+    let counters = scene.cache.counters();
+    assert_eq!((counters.misses.method, counters.stored, counters.misses.total()), (2, 3, 3));
+}
+
+#[tokio::test]
+async fn a_post_that_does_not_say_so_leaves_nothing() {
+    let cases: &[(u16, Fields)] = &[
+        (200, &[("cache-control", "max-age=60")]),
+        (200, &[("cache-control", "max-age=60"), ("content-location", "/other")]),
+        (200, &[("cache-control", "max-age=60"), ("content-location", "http://other.example/")]),
+        (200, &[("content-location", "/")]),
+        (200, &[("content-location", "/"), ("last-modified", "Tue, 14 Nov 2022 00:00:00 GMT")]),
+        (200, &[("content-location", "/"), ("cache-control", "max-age=0")]),
+        (200, &[("content-location", "/"), ("cache-control", "private, max-age=60")]),
+        (200, &[("content-location", "/"), ("cache-control", "max-age=60"), ("set-cookie", "a=b")]),
+        (200, &[("content-location", "/"), ("cache-control", "max-age=60"), ("vary", "*")]),
+        (303, &[("content-location", "/"), ("cache-control", "max-age=60")]),
+        (404, &[("content-location", "/"), ("cache-control", "max-age=60")]),
+    ];
+    for &(status, fields) in cases {
+        let rules = exact().store_post().default_ttl(Duration::from_secs(60)).heuristic_freshness();
+        let scene = Scene::new(
+            rules,
+            Origin::new(move |call| async move {
+                let is_post = call.request.method() == Method::POST;
+                let page = response(200, &[("cache-control", "max-age=60")], "page");
+                Ok(if is_post { response(status, fields, "posted") } else { page })
+            }),
+        );
+        scene.get("/").await;
+        let answer = scene.ask(request("POST", "/", &[])).await;
+        assert_eq!((answer.text(), answer.cache_status().as_str()), ("posted", "bartizan; fwd=method"));
+        let after = scene.get("/").await;
+        assert_eq!((after.text(), after.is_hit()), ("page", status == 404), "{status} {fields:?}");
+    }
+    for (rules, sent) in [(exact(), &[][..]), (exact().store_post(), &[("range", "bytes=0-1")])] {
+        let scene = Scene::new(rules, posted(None, ITSELF));
+        scene.ask(request("POST", "/", sent)).await;
+        assert_eq!(scene.get("/").await.text(), "GET 1");
+    }
+}
+
+#[tokio::test]
+async fn a_post_removes_every_variant_and_is_stored_under_its_own() {
+    let fields: Fields = &[("cache-control", "max-age=60"), ("content-location", "/"), ("vary", "accept-language")];
+    let scene = Scene::new(exact().store_post().ignore_cookie("_ga"), posted(None, fields));
+    let (en, de): (Fields, Fields) = (&[("accept-language", "en")], &[("accept-language", "de")]);
+    scene.ask(get("/", en)).await;
+    scene.ask(get("/", de)).await;
+    scene.ask(request("POST", "/", &[("accept-language", "de"), ("cookie", "_ga=1")])).await;
+    assert_eq!(scene.ask(get("/", de)).await.text(), "POST 2");
+    assert_eq!(scene.ask(get("/", en)).await.text(), "GET 3");
+}
+
+#[tokio::test]
+async fn a_post_that_something_overtook_is_not_stored() {
+    for way in ["delete", "post", "purge", "tag", "all", "nothing"] {
+        let gate = Gate::new();
+        let scene = Scene::new(exact().store_post().tag("a"), posted(Some(gate.clone()), ITSELF));
+        let slow = tokio::spawn(scene.ask(request("POST", "/", &[])));
+        gate.arrived(1).await;
+        assert_eq!(scene.get("/").await.text(), "GET 1", "nobody waits for a POST");
+        match way {
+            "delete" => drop(scene.ask(request("DELETE", "/", &[])).await),
+            "post" => {
+                let other = tokio::spawn(scene.ask(request("POST", "/", &[])));
+                gate.arrived(1).await;
+                gate.open(1);
+                // The first in the queue of the gate is the first POST.
+                assert_eq!(slow.await.expect("no panic").text(), "POST 0");
+                assert_eq!(scene.get("/").await.text(), "POST 0");
+                gate.open(1);
+                assert_eq!(other.await.expect("no panic").cache_status(), "bartizan; fwd=method");
+                assert!(scene.get("/").await.text().starts_with("GET"), "the later is not known to be the last");
+                continue;
+            }
+            "purge" => scene.cache.purge(&get("/", &[]).into_parts().0).await.expect("it is told"),
+            "tag" => scene.cache.purge_tag("a").await.expect("it is told"),
+            "all" => scene.cache.purge_all().await.expect("it is told"),
+            _ => {}
+        }
+        gate.open(1);
+        assert_eq!(slow.await.expect("no panic").text(), "POST 0");
+        assert_eq!(scene.get("/").await.text() == "POST 0", way == "nothing", "{way}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_is_given_up_removes_what_it_may_have_changed() {
+    let gate = Gate::new();
+    let scene = Scene::new(exact().store_post(), posted(Some(gate.clone()), ITSELF));
+    scene.get("/").await;
+    let slow = tokio::spawn(scene.ask(request("POST", "/", &[])));
+    gate.arrived(1).await;
+    slow.abort();
+    let _ = slow.await;
+    scene.cache.drain().await;
+    assert_eq!(scene.get("/").await.text(), "GET 2");
+    gate.open(1);
+    scene.ask(request("POST", "/", &[])).await;
+    assert_eq!(scene.get("/").await.text(), "POST 3", "and the next may be stored again");
 }
 
 // === what selects ===

@@ -35,6 +35,15 @@ pub(crate) fn also_named(target: &Uri, answer: &HeaderMap) -> Vec<Uri> {
     named
 }
 
+/// Whether an answer from `target` says by its one `Content-Location` that it is a representation of `target` itself.
+/// RFC 9110, 8.7 and 9.3.3
+pub(crate) fn names_itself(target: &Uri, answer: &HeaderMap) -> bool {
+    let mut lines = answer.get_all(header::CONTENT_LOCATION).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let named = line.to_str().ok().and_then(|reference| resolved(target, reference));
+    named.is_some() && named.as_ref() == target.path_and_query()
+}
+
 /// Path and query of a reference within the target's origin. RFC 3986, 5.2
 fn resolved(target: &Uri, reference: &str) -> Option<PathAndQuery> {
     let reference = reference.split('#').next().unwrap_or_default();

@@ -118,6 +118,29 @@ impl<V: Value> MemoryLease<V> {
         }
         (!is_taken).then_some(self)
     }
+
+    fn replace_all_now(mut self, variant: u128, tags: &Tags) -> Option<Self> {
+        let flight = self.flight.take().expect("a lease that was not ended has its flight");
+        let before = self.key;
+        let mut desk = self.store.desk(before.primary()).lock();
+        let held = desk.detach(&before, &flight);
+        let waiters = flight.empty();
+        let removed = self.store.remove_at(&mut desk, before.primary());
+        let mut table = self.store.tags().lock();
+        let replaces = held && !tags.iter().any(|tag| table.of(tag.clone()).broken_at() > self.sequence);
+        if replaces {
+            // Still under the lock of the tags: a tag that is removed after this look is younger than the lease.
+            (self.key, self.sequence) = (Key::new(before.primary()).with_variant(variant), self.store.next());
+        }
+        drop(table);
+        if replaces {
+            desk.attach(&self.key, Arc::clone(&flight));
+        }
+        drop((desk, removed));
+        self.store.requeue(before, waiters, flight.vanished);
+        self.flight = replaces.then_some(flight);
+        replaces.then_some(self)
+    }
 }
 
 impl<V: Value> Lease<V> for MemoryLease<V> {
@@ -127,6 +150,10 @@ impl<V: Value> Lease<V> for MemoryLease<V> {
 
     async fn narrow(self, variant: u128, sign: V, keep_until: Timestamp) -> Result<Option<Self>, Error> {
         Ok(self.narrow_now(variant, sign, keep_until))
+    }
+
+    async fn replace_all(self, variant: u128, tags: Tags) -> Result<Option<Self>, Error> {
+        Ok(self.replace_all_now(variant, &tags))
     }
 
     async fn disband(mut self, ending: Ending) {

@@ -112,6 +112,13 @@ impl<V> Memory<V> {
         self.0.evicted.fetch_add(given_up as u64, Ordering::Relaxed);
     }
 
+    /// Removes a resource at whose desk the caller is. What it gets is to be dropped after the lock.
+    pub(super) fn remove_at(&self, desk: &mut Desk<V>, primary: Primary) -> Option<impl Sized + use<V>> {
+        desk.detach_all_of(primary);
+        desk.resources.remove_kept(&primary, self.next());
+        self.0.map.remove(&Key::new(primary))
+    }
+
     #[inline]
     fn find(&self, key: &Key) -> Option<Kept<V>> {
         let slot = self.0.map.get(key)?;
@@ -143,12 +150,7 @@ impl<V: Value> Memory<V> {
     }
 
     fn remove_now(&self, primary: Primary) {
-        let removed = {
-            let mut desk = self.desk(primary).lock();
-            desk.detach_all_of(primary);
-            desk.resources.remove_kept(&primary, self.next());
-            self.0.map.remove(&Key::new(primary))
-        };
+        let removed = self.remove_at(&mut self.desk(primary).lock(), primary);
         drop(removed);
     }
 

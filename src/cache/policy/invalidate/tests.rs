@@ -113,3 +113,30 @@ proptest! {
         named(&target, &reference);
     }
 }
+
+#[test]
+fn one_content_location_equal_to_the_target_names_it() {
+    let target = Uri::from_static("http://example.com/a/b?q=1");
+    for (lines, itself) in [
+        (&["/a/b?q=1"][..], true),
+        (&["http://example.com/a/b?q=1"], true),
+        (&["http://EXAMPLE.com:80/a/b?q=1"], true),
+        (&["b?q=1"], true),
+        (&["?q=1"], true),
+        (&["/a/b?q=1#part"], true),
+        (&["/a/b"], false),
+        (&["/a/B?q=1"], false),
+        (&["http://example.org/a/b?q=1"], false),
+        (&["https://example.com/a/b?q=1"], false),
+        (&[""], false),
+        (&[], false),
+        (&["/a/b?q=1", "/a/b?q=1"], false),
+    ] {
+        let answer = lines.iter().map(|line| (header::CONTENT_LOCATION, line.parse().unwrap())).collect();
+        assert_eq!(names_itself(&target, &answer), itself, "{lines:?}");
+    }
+    let relative = Uri::from_static("/a");
+    let answer = |line: &str| HeaderMap::from_iter([(header::CONTENT_LOCATION, line.parse().unwrap())]);
+    assert!(names_itself(&relative, &answer("/a")), "a plain Tower stack may have no host");
+    assert!(!names_itself(&relative, &answer("http://example.com/a")));
+}
