@@ -6,7 +6,7 @@ use crate::{observe::Count, store::Usage};
 
 /// A snapshot of what a cache did since it was made, and of what its store holds.
 ///
-/// Each request is counted once: as a hit, as stale, as coalesced, or as a miss for one reason. One that `only-if-cached`
+/// Each request is counted once: as a hit, as stale, as collapsed, or as a miss for one reason. One that `only-if-cached`
 /// kept from the inner service is not counted, nor is a refresh in the background.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -15,8 +15,8 @@ pub struct Counters {
     pub hits: u64,
     /// Answered from the store after its lifetime, within a stale window.
     pub stale: u64,
-    /// Answered with the response to another's request, waited for.
-    pub coalesced: u64,
+    /// Answered with the response to another's request, waited for: `collapsed` in `Cache-Status`.
+    pub collapsed: u64,
     /// Went to the inner service.
     pub misses: Misses,
     /// Fills that were kept.
@@ -33,23 +33,23 @@ pub struct Counters {
     pub bytes: u64,
 }
 
-/// Requests that went to the inner service, by reason.
+/// Requests that went to the inner service, by reason: `fwd` in `Cache-Status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Misses {
-    /// Nothing was stored.
+    /// Nothing was stored: `uri-miss`.
     pub absent: u64,
-    /// What was stored did not match the request's `Vary` fields.
+    /// What was stored did not match the request's `Vary` fields: `vary-miss`.
     pub variant: u64,
-    /// What was stored was too old.
+    /// What was stored was too old: `stale`.
     pub expired: u64,
-    /// The key is known as uncacheable.
+    /// The key is known as uncacheable: `uri-miss; detail=pass`.
     pub pass: u64,
-    /// The method is not one that is answered from a cache.
+    /// The method is not one that is answered from a cache: `method`.
     pub method: u64,
-    /// A rule, or the request itself, keeps it from the cache.
+    /// A rule, or the request itself, keeps it from the cache: `bypass`.
     pub bypass: u64,
-    /// The client asked for a fresher response, and may.
+    /// The client asked for a fresher response, and may: `request`.
     pub requested: u64,
 }
 
@@ -58,7 +58,7 @@ pub struct Misses {
 pub(crate) struct Counts {
     pub(crate) hits: Count,
     pub(crate) stale: Count,
-    pub(crate) coalesced: Count,
+    pub(crate) collapsed: Count,
     pub(crate) absent: Count,
     pub(crate) variant: Count,
     pub(crate) expired: Count,
@@ -84,10 +84,10 @@ impl fmt::Display for Counters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} hits, {} stale, {} coalesced, {} misses; {} stored, {} uncacheable, {} superseded; {} entries, {} bytes, {} evicted",
+            "{} hits, {} stale, {} collapsed, {} misses; {} stored, {} uncacheable, {} superseded; {} entries, {} bytes, {} evicted",
             self.hits,
             self.stale,
-            self.coalesced,
+            self.collapsed,
             self.misses.total(),
             self.stored,
             self.uncacheable,
@@ -106,7 +106,7 @@ impl Counts {
         Counters {
             hits: self.hits.sum(),
             stale: self.stale.sum(),
-            coalesced: self.coalesced.sum(),
+            collapsed: self.collapsed.sum(),
             misses: Misses {
                 absent: self.absent.sum(),
                 variant: self.variant.sum(),

@@ -16,7 +16,7 @@ use super::{
     rules::Rules,
     sent::Sent,
     service::{Ask, Core, Miss},
-    status::{Cause, Fate},
+    status::{Cause, Collapse, Fate},
     stored::{Kind, Stored},
     tally::{Asker, Tally},
 };
@@ -37,7 +37,10 @@ pub(crate) struct Errand<S, T, B> {
     body: B,
     asked: Asked,
     audience: Audience,
+    /// Under which the response is looked for.
+    key: Key,
     cause: Cause,
+    collapse: Collapse,
     /// The last sign on the way to the key.
     sign: Option<Kept<Stored>>,
     /// The last page found there, which was not good enough.
@@ -53,9 +56,22 @@ type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
 impl<S, T, B> Errand<S, T, B> {
     pub(crate) fn new(core: Arc<Core<S, T>>, ask: Ask<B>, miss: Miss) -> Self {
         let Ask { rules, parts, body, asked, audience } = ask;
-        let Miss { cause, stale, sign, .. } = miss;
+        let Miss { key, cause, stale, sign } = miss;
         let asker = Asker::Client;
-        Self { core, rules, parts, body, asked, audience, cause, sign, stale, asker }
+        Self {
+            core,
+            rules,
+            parts,
+            body,
+            asked,
+            audience,
+            key,
+            cause,
+            collapse: Collapse::Unneeded,
+            sign,
+            stale,
+            asker,
+        }
     }
 
     /// A refresh that nobody waits for.
@@ -92,19 +108,22 @@ where
         let look = self.look();
         match (look.judge(key, kept), kept.kind()) {
             (Found::Good { stale, .. }, Kind::Page(page)) => {
-                let mut response = look.answer(page, stale);
+                let mut response = look.answer(page, key, stale);
                 match arrival {
                     Arrival::Stored if stale => self.core.shared.counts.stale.raise(),
                     Arrival::Stored => self.core.shared.counts.hits.raise(),
                     Arrival::Awaited => {
-                        self.core.shared.counts.coalesced.raise();
-                        relabel(&mut response, self.core.shared.labels.forwarded(self.cause).collapsed().value());
+                        self.core.shared.counts.collapsed.raise();
+                        let line = self.core.shared.labels.forwarded(self.cause).collapsed(Collapse::Reused);
+                        let line = line.status(page.status, response.status());
+                        let line = line.ttl(page.schedule.fresh_until, look.now).key(key);
+                        relabel(&mut response, line.value());
                     }
                 }
                 Verdict::Answer(Ok(response))
             }
             (Found::Elsewhere(variant), _) => {
-                (self.cause, self.sign, self.stale) = (Cause::Variant, Some(kept.clone()), None);
+                (self.key, self.cause, self.sign, self.stale) = (variant, Cause::Variant, Some(kept.clone()), None);
                 Verdict::Elsewhere(variant)
             }
             (Found::Pass, _) => Verdict::Alone,
@@ -121,7 +140,11 @@ where
         let page = stale.as_page().filter(|page| page.schedule.may_serve_on_error(look.now))?;
         self.core.shared.counts.stale.raise();
         event!(uri = %self.parts.uri, "stale, since the attempt failed");
-        Some(Ok(look.answer(page, true)))
+        Some(Ok(look.answer(page, &self.key, true)))
+    }
+
+    fn waits(&mut self) {
+        self.collapse = Collapse::InVain;
     }
 
     /// A page that is never fresh serves nobody who did not ask for it.
@@ -180,7 +203,7 @@ impl<S, T, B> Errand<S, T, B> {
     }
 
     fn send(self, conditions: Conditions) -> (Sent<T>, Request<B>) {
-        let Self { core, rules, mut parts, body, asked, audience, cause, sign, stale, asker } = self;
+        let Self { core, rules, mut parts, body, asked, audience, key, cause, collapse, sign, stale, asker } = self;
         let shared = Arc::clone(&core.shared);
         let settings = rules.settings();
         let tags = settings.rule_tags(&parts);
@@ -213,7 +236,9 @@ impl<S, T, B> Errand<S, T, B> {
             client,
             asked,
             audience,
+            key,
             cause,
+            collapse,
             sign,
             stale,
             validating,

@@ -6,7 +6,7 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
-    budget::Budget, counters::Counts, handle::CacheHandle, rules::Rules, service::Cache, status::Labels, stored::Stored,
+    budget::Budget, counters::Counts, handle::CacheHandle, rules::Rules, service::Cache, status::{CacheStatus, Labels}, stored::Stored,
 };
 use crate::{
     clock::{Clock, SystemClock},
@@ -41,6 +41,7 @@ pub(crate) struct Plan {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rules: RuleSource,
     name: Box<str>,
+    told: CacheStatus,
     limits: Limits,
     fill_bytes: u64,
 }
@@ -61,6 +62,7 @@ impl<T: Store<Stored>> CacheLayer<T> {
             clock: Arc::new(SystemClock),
             rules: RuleSource::Constant(Rules::new()),
             name: Labels::DEFAULT_NAME.into(),
+            told: CacheStatus::new(),
             limits: Limits {
                 wait: Duration::from_secs(10),
                 turns: 16,
@@ -123,6 +125,12 @@ impl<T: Store<Stored>> CacheLayer<T> {
     #[must_use]
     pub fn name(self, name: &str) -> Self {
         self.change(|plan| plan.name = name.into())
+    }
+
+    /// What the cache tells in `Cache-Status` beyond how a request was answered. Default: nothing.
+    #[must_use]
+    pub fn cache_status(self, told: CacheStatus) -> Self {
+        self.change(|plan| plan.told = told)
     }
 
     /// How long a request waits for the response to another's before it tries for a turn of its own, and how long it
@@ -200,7 +208,7 @@ impl Plan {
         Arc::new(Shared {
             seed: store.seed(),
             fetch: Fetch::new(store, self.limits),
-            labels: Labels::new(&self.name),
+            labels: Labels::new(&self.name, self.told),
             counts: Counts::default(),
             budget: Budget::new(self.fill_bytes),
             plan: self,

@@ -79,11 +79,12 @@ impl<T> Look<'_, T> {
 
     /// The response that a good page gives.
     #[inline]
-    pub(crate) fn answer<B: Body>(&self, page: &Page, stale: bool) -> Response<CacheBody<B>> {
+    pub(crate) fn answer<B: Body>(&self, page: &Page, key: &Key, stale: bool) -> Response<CacheBody<B>> {
         let mut response = page.answer(self.head, self.asked, self.now);
-        if stale {
-            // The page says `hit`; how long it is past its time only the moment knows.
-            relabel(&mut response, self.shared.labels.stale_hit(page.past(self.now)));
+        let labels = &self.shared.labels;
+        if stale || labels.tell_more() {
+            // The page says `hit`; how long it is fresh, or past that, only the moment knows.
+            relabel(&mut response, labels.answered().ttl(page.schedule.fresh_until, self.now).key(key).value());
         }
         response
     }

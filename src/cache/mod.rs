@@ -56,14 +56,14 @@
 //!
 //! # What is decided
 //!
-//! `Cache-Status` (RFC 9211) tells it on every response.
+//! `Cache-Status` (RFC 9211) tells it on every response; [`CacheStatus`] has it say more.
 //!
 //! | request or response | what happens | `Cache-Status: bartizan; ..` |
 //! |---|---|---|
 //! | `GET` or `HEAD`, a fresh response is stored | answered from the store, as 200, 206 or 304 | `hit` |
 //! | .. a stale one, within `stale-while-revalidate` | answered from the store, made anew in the background | `hit; ttl=-3` |
 //! | .. a stale one with a validator | the origin is asked whether it is still good | `fwd=stale; fwd-status=304; stored` |
-//! | `GET`, and the origin fails, within `stale-if-error` | answered from the store | `fwd=stale; fwd-status=503` |
+//! | `GET`, and the origin fails, within `stale-if-error` | answered from the store | `fwd=stale; fwd-status=503; ttl=-3` |
 //! | `GET`, nothing is stored | one request goes to the handler, others wait for it | `fwd=uri-miss; stored`, `..; collapsed` |
 //! | .. but not for these `Vary` fields | the same | `fwd=vary-miss; stored` |
 //! | the response may not be stored | delivered; the key is remembered, and nobody waits for it for a while | `fwd=uri-miss; detail=private`, later `..; detail=pass` |
@@ -152,5 +152,6 @@ pub use policy::storable::Reason;
 pub use query::Query;
 pub use rules::Rules;
 pub use service::Cache;
+pub use status::CacheStatus;
 pub use stored::Stored;
 pub use word::Caching;

@@ -25,7 +25,7 @@ use super::{
     },
     rules::Rules,
     spool::spool,
-    status::{self, Cause, Fate},
+    status::{self, Cause, Collapse, Fate, Line},
     stored::{Access, Page, Stored},
     tally::Tally,
     word::Caching,
@@ -45,7 +45,10 @@ pub(crate) struct Sent<T> {
     pub(crate) client: request::Parts,
     pub(crate) asked: Asked,
     pub(crate) audience: Audience,
+    /// Under which the response was looked for.
+    pub(crate) key: Key,
     pub(crate) cause: Cause,
+    pub(crate) collapse: Collapse,
     /// The last sign on the way to the key.
     pub(crate) sign: Option<Kept<Stored>>,
     /// The page that was not good enough.
@@ -111,6 +114,8 @@ impl<T: Store<Stored>> Sent<T> {
             }
         };
         let draft = self.draft(parts.status, &parts.headers, &terms, word.into_tags(), answered);
+        let (status, fate) = (parts.status, Fate::Stored { fresh_until: draft.schedule.fresh_until, now: answered });
+        let key = self.destination(key, &selection);
         let Some(lease) = self.narrow(key, lease, selection, draft.keep_until).await else {
             return Made::now(Ok(self.deliver(Response::from_parts(parts, body), Fate::Unled)));
         };
@@ -122,7 +127,7 @@ impl<T: Store<Stored>> Sent<T> {
             detached.run(gone, filling).await;
         });
         let response = self.selected(Response::from_parts(parts, CacheBody::spooled(reader)), answered);
-        Made::with_rest(Ok(self.label(response, Fate::Stored)), rest).await
+        Made::with_rest(Ok(self.label(response, status, &key, fate)), rest).await
     }
 
     /// The page whose validators were sent, if this status says that it is still good.
@@ -140,27 +145,29 @@ impl<T: Store<Stored>> Sent<T> {
     pub(crate) fn rescue<B: Body>(&self, status: Option<StatusCode>) -> Option<Response<CacheBody<B>>> {
         let now = self.shared.plan.clock.now();
         let page = self.stale.as_ref()?.as_page().filter(|page| page.schedule.may_serve_on_error(now))?;
-        let line = self.shared.labels.forwarded(self.cause);
-        let line = match status {
-            Some(status) => line.status(status),
-            None => line.detail("error"),
-        };
         self.tally.stale();
         event!(?status, "stale, since the attempt failed");
         let mut answer = page.answer(Head::from(&self.client), self.asked, now);
-        relabel(&mut answer, line.value());
+        let line = match status {
+            Some(status) => self.line().status(status, answer.status()),
+            None => self.line().detail("error"),
+        };
+        relabel(&mut answer, line.ttl(page.schedule.fresh_until, now).key(&self.key).value());
         Some(answer)
     }
 
     /// A 304 to the validators of `page`: it is good for longer, and has some new fields.
     pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
         let now = self.shared.plan.clock.now();
-        let line = |fate| self.shared.labels.forwarded(self.cause).status(StatusCode::NOT_MODIFIED).fate(fate).value();
+        let line = |fate, given| {
+            self.line().status(StatusCode::NOT_MODIFIED, given).fate(fate).key(&self.key).value()
+        };
         let is_too_large = not_modified.headers.keys_len() > storable::MOST_FIELDS;
         if is_too_large || update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
             // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.
             let mut answer = page.answer(Head::from(&self.client), self.asked, now);
-            relabel(&mut answer, line(Fate::Unled));
+            let line = line(Fate::Unled, answer.status());
+            relabel(&mut answer, line);
             return Confirmation { answer, renewed: None };
         }
         let word = not_modified.extensions.remove::<Caching>().unwrap_or_default();
@@ -174,7 +181,11 @@ impl<T: Store<Stored>> Sent<T> {
         let selection = self.selection(says);
         let storable = self.storable(page.status, &head, &word, now);
         let (schedule, access, dropped, fate) = match (storable, &selection) {
-            (Storable::Yes(terms), Ok(_)) => (self.schedule(&terms, now), Access::of(&terms), terms.drop, Fate::Stored),
+            (Storable::Yes(terms), Ok(_)) => {
+                let schedule = self.schedule(&terms, now);
+                let fate = Fate::Stored { fresh_until: schedule.fresh_until, now };
+                (schedule, Access::of(&terms), terms.drop, fate)
+            }
             (Storable::No(reason), _) | (Storable::Yes(_), &Err(reason)) => {
                 let initial_age = freshness::initial_age(&head, self.begun, now);
                 let schedule = Schedule { answered: now, initial_age, ..page.schedule };
@@ -190,8 +201,9 @@ impl<T: Store<Stored>> Sent<T> {
         for (name, value) in head.iter().filter(|(name, _)| dropped.contains(name) && **name != header::AGE) {
             let _full = answer.headers_mut().try_append(name, value.clone());
         }
-        relabel(&mut answer, line(fate));
-        let renewed = selection.ok().filter(|_| fate == Fate::Stored).map(|selection| Renewed {
+        let line = line(fate, answer.status());
+        relabel(&mut answer, line);
+        let renewed = selection.ok().filter(|_| matches!(fate, Fate::Stored { .. })).map(|selection| Renewed {
             page: renewed,
             tags: word.into_tags(),
             selection,
@@ -203,7 +215,8 @@ impl<T: Store<Stored>> Sent<T> {
     pub(crate) fn deliver<B: Body>(&self, mut response: Response<B>, fate: Fate) -> Response<CacheBody<B>> {
         response.extensions_mut().remove::<Caching>();
         self.rules.settings().add_vary(response.headers_mut());
-        self.label(response.map(CacheBody::inner), fate)
+        let status = response.status();
+        self.label(response.map(CacheBody::inner), status, &self.key, fate)
     }
 
     async fn renew<B, L>(
@@ -223,6 +236,7 @@ impl<T: Store<Stored>> Sent<T> {
             let tags = self.tags.iter().cloned().chain(tags).chain(before).collect();
             let keep_until = self.keep_until(&page.schedule, &page.head, page.schedule.answered);
             let stays = selection.is_empty();
+            let key = self.destination(key, &selection);
             if let Some(lease) = self.narrow(key, lease, selection, keep_until).await {
                 let page = Stored::page(page);
                 // Under another key there is no body yet that a store could leave where it is.
@@ -273,7 +287,15 @@ impl<T: Store<Stored>> Sent<T> {
         matches!(self.audience, Audience::Personal(_)) && page.is_some_and(|page| now < page.schedule.useless_from())
     }
 
-    /// Moves the lease to the variant that the request's values of `names` select.
+    /// The variant of `key` that the request's values of `names` select.
+    fn destination(&self, key: Key, names: &[HeaderName]) -> Key {
+        if names.is_empty() {
+            return key;
+        }
+        key.with_variant(key::variant(&self.shared.seed, &key, names, self.rules.settings().seen(&self.client.headers)))
+    }
+
+    /// Moves the lease to `key`, which the request's values of `names` select.
     async fn narrow<L>(&self, key: Key, lease: L, names: Vec<HeaderName>, keep_until: Timestamp) -> Option<L>
     where
         L: Lease<Stored>,
@@ -281,8 +303,7 @@ impl<T: Store<Stored>> Sent<T> {
         if names.is_empty() {
             return Some(lease);
         }
-        let variant = key::variant(&self.shared.seed, &key, &names, self.rules.settings().seen(&self.client.headers));
-        lease.narrow(variant, Stored::vary(names), keep_until.plus(SIGN_GRACE)).await.ok().flatten()
+        lease.narrow(key.variant(), Stored::vary(names), keep_until.plus(SIGN_GRACE)).await.ok().flatten()
     }
 
     /// The fields that select the response beyond those that selected the key already, with those of the signs on the
@@ -401,11 +422,22 @@ impl<T: Store<Stored>> Sent<T> {
         response
     }
 
-    fn label<B: Body>(&self, mut response: Response<CacheBody<B>>, fate: Fate) -> Response<CacheBody<B>> {
-        let line = self.shared.labels.forwarded(self.cause).fate(fate);
-        event!(cause = ?self.cause, ?fate, status = response.status().as_u16(), "miss");
+    /// Says what became of a response that came with `status`.
+    fn label<B: Body>(
+        &self,
+        mut response: Response<CacheBody<B>>,
+        status: StatusCode,
+        key: &Key,
+        fate: Fate,
+    ) -> Response<CacheBody<B>> {
+        let line = self.line().status(status, response.status()).fate(fate).key(key);
+        event!(cause = ?self.cause, ?fate, status = status.as_u16(), "miss");
         status::add(response.headers_mut(), line.value());
         response
+    }
+
+    fn line(&self) -> Line<'_> {
+        self.shared.labels.forwarded(self.cause).collapsed(self.collapse)
     }
 }
 

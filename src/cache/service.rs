@@ -23,7 +23,7 @@ use super::{
     policy::{control::RequestControl, invalidate},
     post,
     rules::{Authorized, Post, Rules},
-    status::{self, Cause},
+    status::Cause,
     stored::Stored,
 };
 use crate::{
@@ -141,7 +141,7 @@ where
         match look.walk(key) {
             Walk::Good { kept, key, sign, stale, refresh } => {
                 let Some(page) = kept.as_page() else { unreachable!("only pages are good") };
-                let response = look.answer(page, stale);
+                let response = look.answer(page, &key, stale);
                 let count = if stale { &shared.counts.stale } else { &shared.counts.hits };
                 count.raise();
                 event!(method = %head.method, uri = %head.uri, stale, refresh, "hit");
@@ -281,7 +281,7 @@ impl<S, T> Cache<S, T> {
             shared.count(miss.cause).raise();
             event!(method = %ask.parts.method, uri = %ask.parts.uri, cause = ?miss.cause, "miss, without a lease");
             ask.rules.settings().strip(&mut ask.parts);
-            let dress = Dress { label: shared.labels.forwarded(miss.cause).value(), rules: Some(ask.rules) };
+            let dress = Dress { label: shared.labels.forwarded(miss.cause).key(&miss.key).value(), rules: Some(ask.rules) };
             let begun = self.core.origin.begin(Request::from_parts(ask.parts, ask.body));
             return ResponseFuture::forwarded(begun, dress);
         }
@@ -422,11 +422,10 @@ impl<T> Shared<T> {
         }
     }
 
-    /// RFC 9111, 5.2.1.7
+    /// RFC 9111, 5.2.1.7. Without `Cache-Status`: it is based upon nothing stored (RFC 9211, 2).
     fn not_cached<B: Body>(&self) -> Response<CacheBody<B>> {
         let mut response = Response::new(CacheBody::empty());
         *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
-        status::add(response.headers_mut(), self.labels.only_if_cached.clone());
         response
     }
 }

@@ -172,11 +172,6 @@ impl Page {
         self.whole(head.method, now)
     }
 
-    /// How far past its lifetime it is, in whole seconds.
-    pub(crate) fn past(&self, now: Timestamp) -> u64 {
-        now.since(self.schedule.fresh_until).as_secs()
-    }
-
     #[inline]
     fn whole<B: Body>(&self, method: &Method, now: Timestamp) -> Response<CacheBody<B>> {
         let body = if method == Method::HEAD {

@@ -43,6 +43,9 @@ pub(crate) trait Caller<V, L>: Send + Sized + 'static {
     /// Makes a value, for the one who wants it and for the store. Runs in a task of its own.
     fn lead(self, key: Key, lease: L, seen: Option<Kept<V>>) -> impl Future<Output = Made<Self::Answer>> + Send;
 
+    /// It is going to wait for another's value.
+    fn waits(&mut self);
+
     /// Whether another's value could serve this caller at all, so that waiting for it makes sense. `seen` is the last.
     fn may_follow(&self, seen: Option<&Kept<V>>) -> bool;
 
@@ -203,6 +206,7 @@ impl<T> Fetch<T> {
                 Leased::Busy(_) if !caller.may_follow(seen.as_ref()) => return caller.alone(Alone::Uncacheable).await,
                 Leased::Busy(wait) => {
                     (waited, arrival) = (true, Arrival::Awaited);
+                    caller.waits();
                     match self.follow(&key, wait).await {
                         Followed::Woken(woken) => woken,
                         Followed::Impatient(permit) => {

@@ -55,7 +55,7 @@ async fn moved(first: &[Request<Full<bytes::Bytes>>], wind: u64, last: Request<F
     with(|difference| {
         difference.hits = after.hits - before.hits;
         difference.stale = after.stale - before.stale;
-        difference.coalesced = after.coalesced - before.coalesced;
+        difference.collapsed = after.collapsed - before.collapsed;
         difference.misses.absent = after.misses.absent - before.misses.absent;
         difference.misses.variant = after.misses.variant - before.misses.variant;
         difference.misses.expired = after.misses.expired - before.misses.expired;
@@ -174,7 +174,7 @@ fn gated(gate: &Gate, fields: &'static [(&'static str, &'static str)]) -> Origin
 }
 
 #[tokio::test]
-async fn those_who_wait_for_another_are_coalesced_and_not_missed() {
+async fn those_who_wait_for_another_are_collapsed_and_not_missed() {
     let gate = Gate::new();
     let scene = Scene::new(exact(), gated(&gate, &[("cache-control", "max-age=60")]));
     let asked: Vec<_> = (0..10).map(|_| tokio::spawn(scene.ask(get("/", &[])))).collect();
@@ -185,7 +185,7 @@ async fn those_who_wait_for_another_are_coalesced_and_not_missed() {
         answer.await.expect("no panic");
     }
     let want = with(|to| {
-        to.coalesced = 9;
+        to.collapsed = 9;
         to.misses.absent = 1;
         to.stored = 1;
     });

@@ -88,7 +88,7 @@ async fn ten_thousand_share_one_call_whose_client_left() -> Scene {
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_requests_are_one_call_though_the_leaders_client_left() {
     let scene = ten_thousand_share_one_call_whose_client_left().await;
-    assert_eq!(scene.cache.counters().coalesced, 10_000, "all of them waited");
+    assert_eq!(scene.cache.counters().collapsed, 10_000, "all of them waited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -15,4 +15,5 @@ mod purge;
 mod readiness;
 mod rules;
 mod stale;
+mod status;
 mod streaming;

@@ -560,7 +560,7 @@ fn no_request_that_begins_after_a_purge_sees_what_was_before_it() {
                 ("answers", seen as u64),
                 ("hits", counters.hits),
                 ("stale", counters.stale),
-                ("coalesced", counters.coalesced),
+                ("collapsed", counters.collapsed),
                 ("stored", counters.stored),
                 ("superseded", counters.superseded),
             ] {
