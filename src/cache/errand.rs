@@ -58,20 +58,7 @@ impl<S, T, B> Errand<S, T, B> {
         let Ask { rules, parts, body, asked, audience } = ask;
         let Miss { key, cause, stale, sign } = miss;
         let asker = Asker::Client;
-        Self {
-            core,
-            rules,
-            parts,
-            body,
-            asked,
-            audience,
-            key,
-            cause,
-            collapse: Collapse::Unneeded,
-            sign,
-            stale,
-            asker,
-        }
+        Self { core, rules, parts, body, asked, audience, key, cause, collapse: Collapse::Unneeded, sign, stale, asker }
     }
 
     /// A refresh that nobody waits for.
@@ -208,7 +195,7 @@ impl<S, T, B> Errand<S, T, B> {
         let settings = rules.settings();
         let tags = settings.rule_tags(&parts);
         let (mut client, ()) = Request::new(()).into_parts();
-        client.headers = parts.headers.clone();
+        (client.uri, client.headers) = (parts.uri.clone(), parts.headers.clone());
         let begun = shared.plan.clock.now();
 
         // A refresh may have been caused by a HEAD.

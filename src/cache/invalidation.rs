@@ -12,13 +12,13 @@ use super::{
     fill, key,
     layer::Shared,
     origin::Origin,
-    policy::invalidate,
+    policy::{groups, invalidate},
     rules::Rules,
     status,
     stored::Stored,
     word::Caching,
 };
-use crate::store::{Primary, Store};
+use crate::store::{Primary, Store, Tag};
 
 /// The resources that an unsafe request may have changed.
 ///
@@ -30,7 +30,15 @@ pub(crate) struct Invalidation<T: Store<Stored>> {
     method: Method,
     /// The target with the host it was asked of.
     target: Parts,
-    pending: bool,
+    /// What is removed even if the client leaves: the target, and what the response names.
+    pending: Vec<Removal>,
+}
+
+/// What is removed at once.
+enum Removal {
+    Resource(Primary),
+    /// By their tag.
+    Group(Tag),
 }
 
 /// Forwards an unsafe request, and removes what it made invalid before its response is seen.
@@ -48,7 +56,7 @@ where
         Ok(response) => response,
         Err(error) => {
             // What failed may have been the way back: a timeout inside of this layer is such an error.
-            invalidation.failed().await;
+            invalidation.remove().await;
             return Err(error);
         }
     };
@@ -67,26 +75,27 @@ impl<T: Store<Stored>> Invalidation<T> {
         for host in asked.headers.get_all(header::HOST) {
             target.headers.append(header::HOST, host.clone());
         }
-        Self { shared, rules, method: asked.method.clone(), target, pending: true }
+        let mut invalidation = Self { shared, rules, method: asked.method.clone(), target, pending: Vec::new() };
+        invalidation.pending.extend(invalidation.resource(invalidation.target.uri.clone()));
+        invalidation
     }
 
     pub(crate) async fn answered(&mut self, status: StatusCode, head: &HeaderMap) {
-        // Pending until all is done: the client may leave while the store is told.
-        self.pending = invalidate::invalidates(&self.method, status);
-        if !self.pending {
-            return;
+        if invalidate::invalidates(&self.method, status) {
+            self.add_named(head);
+        } else {
+            self.pending.clear();
         }
-        self.remove(self.target.uri.clone()).await;
-        self.replaced(head).await;
+        self.add_groups(head);
+        self.remove().await;
     }
 
     /// What there was of the target is removed, and what takes its place is on its way.
     pub(crate) async fn replaced(&mut self, head: &HeaderMap) {
-        let also = self.absolute().map(|target| invalidate::also_named(&target, head)).unwrap_or_default();
-        for uri in also {
-            self.remove(uri).await;
-        }
-        self.pending = false;
+        self.pending.clear();
+        self.add_named(head);
+        self.add_groups(head);
+        self.remove().await;
     }
 
     /// Whether the answer says that it is what the target is from now on.
@@ -95,19 +104,34 @@ impl<T: Store<Stored>> Invalidation<T> {
         status.is_success() && invalidate::names_itself(&target, head)
     }
 
-    pub(crate) async fn failed(&mut self) {
-        self.remove(self.target.uri.clone()).await;
-        self.pending = false;
-    }
-
-    async fn remove(&self, uri: Uri) {
-        if let Some(primary) = self.primary(uri) {
-            fill::removed(self.shared.fetch.store().remove(primary).await);
+    /// Removes what is pending: the target, where no answer came that says more.
+    pub(crate) async fn remove(&mut self) {
+        while let Some(removal) = self.pending.last() {
+            removal.carry_out(&self.shared).await;
+            self.pending.pop();
         }
     }
 
+    fn add_named(&mut self, head: &HeaderMap) {
+        let named = self.absolute().map(|target| invalidate::also_named(&target, head)).unwrap_or_default();
+        let named: Vec<_> = named.into_iter().filter_map(|uri| self.resource(uri)).collect();
+        self.pending.extend(named);
+    }
+
+    /// RFC 9875, 3 asks for no particular status: an error that names groups means them.
+    fn add_groups(&mut self, head: &HeaderMap) {
+        let ended = groups::named(head, &groups::CACHE_GROUP_INVALIDATION);
+        let ended: Vec<_> = ended.iter().filter_map(|name| self.group(name)).collect();
+        self.pending.extend(ended);
+    }
+
+    fn group(&self, name: &str) -> Option<Removal> {
+        let (settings, host) = (self.rules.settings(), Asked::of(&self.target.headers).1);
+        key::group(&self.shared.seed, settings, &self.target.uri, host, name).map(Removal::Group)
+    }
+
     /// The resource at `uri`, of the host that was asked.
-    fn primary(&self, uri: Uri) -> Option<Primary> {
+    fn resource(&self, uri: Uri) -> Option<Removal> {
         let mut parts = self.target.clone();
         parts.uri = match (self.target.uri.scheme(), self.target.uri.authority()) {
             (Some(scheme), Some(authority)) => {
@@ -117,7 +141,8 @@ impl<T: Store<Stored>> Invalidation<T> {
             }
             _ => uri,
         };
-        key::primary(&self.shared.seed, self.rules.settings(), ("", &parts.uri), Asked::of(&parts.headers).1)
+        let host = Asked::of(&parts.headers).1;
+        key::primary(&self.shared.seed, self.rules.settings(), ("", &parts.uri), host).map(Removal::Resource)
     }
 
     /// The target as an absolute URI, which references are resolved against.
@@ -139,13 +164,26 @@ fn whole(stripped: &str, uri: &Uri) -> Uri {
     Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
 }
 
+impl Removal {
+    async fn carry_out<T: Store<Stored>>(&self, shared: &Shared<T>) {
+        let store = shared.fetch.store();
+        fill::removed(match self {
+            Self::Resource(primary) => store.remove(*primary).await,
+            Self::Group(tag) => store.remove_tagged(tag.clone()).await,
+        });
+    }
+}
+
 impl<T: Store<Stored>> Drop for Invalidation<T> {
     fn drop(&mut self) {
-        if self.pending
-            && let Some(primary) = self.primary(self.target.uri.clone())
-        {
+        let pending = std::mem::take(&mut self.pending);
+        if !pending.is_empty() {
             let shared = Arc::clone(&self.shared);
-            self.shared.fetch.finish(async move { fill::removed(shared.fetch.store().remove(primary).await) });
+            self.shared.fetch.finish(async move {
+                for removal in pending {
+                    removal.carry_out(&shared).await;
+                }
+            });
         }
     }
 }

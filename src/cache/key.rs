@@ -14,7 +14,7 @@ use super::{
     query::Query,
     rules::Settings,
 };
-use crate::store::{Key, Primary, Seed};
+use crate::store::{Key, KeyHasher, Primary, Seed, Tag};
 
 /// The longest host name of the DNS, and a port.
 const LONGEST_AUTHORITY: usize = 255 + 6;
@@ -115,8 +115,7 @@ pub(crate) fn primary(
     host: Host<'_>,
 ) -> Option<Primary> {
     let authority = authority(settings, uri, host)?;
-    let scheme = settings.site.as_ref().unwrap_or(uri).scheme();
-    Some(resource(seed, scheme, authority, (stripped, uri), &settings.query))
+    Some(resource(seed, scheme(settings, uri), authority, (stripped, uri), &settings.query))
 }
 
 /// Whom a request is for, as far as it says so without contradiction.
@@ -146,6 +145,28 @@ fn resource(
     query: &Query,
 ) -> Primary {
     let mut hasher = seed.hasher();
+    hash_origin(scheme, authority, &mut hasher);
+    hasher.joined_field(stripped.as_bytes(), uri.path().as_bytes());
+    query.hash(uri.query(), &mut hasher);
+    Primary::from(hasher.finish())
+}
+
+/// The tag of a group of responses, of the origin that a request addresses (RFC 9875, 2.1).
+///
+/// A hash with the store's secret, which none of a program's own tags can be.
+pub(crate) fn group(seed: &Seed, settings: &Settings, uri: &Uri, host: Host<'_>, name: &str) -> Option<Tag> {
+    let mut hasher = seed.hasher();
+    hash_origin(scheme(settings, uri), authority(settings, uri, host)?, &mut hasher);
+    hasher.field(name.as_bytes());
+    Some(Tag::from(format!("group {:032x}", hasher.finish())))
+}
+
+fn scheme<'a>(settings: &'a Settings, uri: &'a Uri) -> Option<&'a Scheme> {
+    settings.site.as_ref().unwrap_or(uri).scheme()
+}
+
+#[inline]
+fn hash_origin(scheme: Option<&Scheme>, authority: &[u8], hasher: &mut KeyHasher) {
     let (kind, own_port): (_, &[u8]) = match scheme.map_or("http", Scheme::as_str) {
         "http" => (0, b":80"),
         "https" => (1, b":443"),
@@ -156,9 +177,6 @@ fn resource(
     };
     // RFC 9110, 4.2.3
     hasher.caseless_field_of_kind(kind, authority.strip_suffix(own_port).unwrap_or(authority));
-    hasher.joined_field(stripped.as_bytes(), uri.path().as_bytes());
-    query.hash(uri.query(), &mut hasher);
-    Primary::from(hasher.finish())
 }
 
 /// Whether `authority` can be a host and a port (RFC 3986, 3.2.2). User information is not for a server to see.

@@ -6,7 +6,13 @@ use http::request::Parts;
 use tower_layer::Layer;
 
 use super::{
-    budget::Budget, counters::Counts, handle::CacheHandle, rules::Rules, service::Cache, status::{CacheStatus, Labels}, stored::Stored,
+    budget::Budget,
+    counters::Counts,
+    handle::CacheHandle,
+    rules::Rules,
+    service::Cache,
+    status::{CacheStatus, Labels},
+    stored::Stored,
 };
 use crate::{
     clock::{Clock, SystemClock},

@@ -69,6 +69,7 @@
 //! | the response may not be stored | delivered; the key is remembered, and nobody waits for it for a while | `fwd=uri-miss; detail=private`, later `..; detail=pass` |
 //! | the handler fails, nothing stale may be used | the one who asked has the error; the others go on their own, a few at a time | `fwd=uri-miss; detail=no-freshness` |
 //! | `POST`, `PUT`, `DELETE`, an unknown method | forwarded; if it succeeds, all variants of the URI are removed | `fwd=method` |
+//! | .. that says `Cache-Group-Invalidation` (RFC 9875) | what is stored of these groups, `Cache-Groups`, is removed too | `fwd=method` |
 //! | `OPTIONS`, `TRACE`, `CONNECT` | forwarded | `fwd=method` |
 //! | a `GET` with a body, `Upgrade`, `If-Match`, several `Host`s; a rule says [bypass](Rules::bypass) | forwarded | `fwd=bypass` |
 //! | a cookie that no rule names, or `Authorization` | stored, and answered from the store, only on the response's own `public` or `s-maxage` (for `Authorization` also `must-revalidate`) | `..; detail=personal-cookie` |

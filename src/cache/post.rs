@@ -46,7 +46,7 @@ where
     let response = match core.origin.call(request).await {
         Ok(response) => response,
         Err(error) => {
-            invalidation.failed().await;
+            invalidation.remove().await;
             return Err(error);
         }
     };

@@ -16,7 +16,7 @@ use super::{
         allowance::{Allowance, Principal},
         conditional::{self, Validators},
         control::RequestControl,
-        fields, freshness, list, number,
+        fields, freshness, groups, list, number,
         reuse::Schedule,
         storable::{self, Chosen, Cookies, Reason, Storable, Terms, Times},
         targeted,
@@ -159,9 +159,7 @@ impl<T: Store<Stored>> Sent<T> {
     /// A 304 to the validators of `page`: it is good for longer, and has some new fields.
     pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
         let now = self.shared.plan.clock.now();
-        let line = |fate, given| {
-            self.line().status(StatusCode::NOT_MODIFIED, given).fate(fate).key(&self.key).value()
-        };
+        let line = |fate, given| self.line().status(StatusCode::NOT_MODIFIED, given).fate(fate).key(&self.key).value();
         let is_too_large = not_modified.headers.keys_len() > storable::MOST_FIELDS;
         if is_too_large || update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
             // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.
@@ -205,7 +203,7 @@ impl<T: Store<Stored>> Sent<T> {
         relabel(&mut answer, line);
         let renewed = selection.ok().filter(|_| matches!(fate, Fate::Stored { .. })).map(|selection| Renewed {
             page: renewed,
-            tags: word.into_tags(),
+            tags: word.into_tags().into_iter().chain(self.groups(&head)).collect(),
             selection,
         });
         Confirmation { answer, renewed }
@@ -325,7 +323,8 @@ impl<T: Store<Stored>> Sent<T> {
         let now = self.shared.plan.clock.now();
         match self.storable(response.status(), response.headers(), &word, now) {
             Storable::Yes(Terms { chosen: Chosen::Explicit, .. }) => {
-                Some(self.tags.iter().cloned().chain(word.into_tags()).collect())
+                let groups = self.groups(response.headers());
+                Some(self.tags.iter().cloned().chain(word.into_tags()).chain(groups).collect())
             }
             Storable::Yes(_) | Storable::No(_) => None,
         }
@@ -377,7 +376,7 @@ impl<T: Store<Stored>> Sent<T> {
             access: Access::of(terms),
             dropped: terms.drop.clone(),
             set_cookie: settings.set_cookie,
-            tags: self.tags.iter().cloned().chain(tags).collect(),
+            tags: self.tags.iter().cloned().chain(tags).chain(self.groups(head)).collect(),
             keep_until: self.keep_until(&schedule, head, answered),
             begun: self.begun,
             declared,
@@ -386,6 +385,13 @@ impl<T: Store<Stored>> Sent<T> {
             pass_ttl: self.pass_ttl(),
             private: self.private.clone(),
         }
+    }
+
+    /// The tags of the groups that a response says it is in.
+    fn groups(&self, head: &HeaderMap) -> Vec<Tag> {
+        let names = groups::named(head, &groups::CACHE_GROUPS);
+        let (uri, settings, host) = (&self.client.uri, self.rules.settings(), Asked::of(&self.client.headers).1);
+        names.iter().filter_map(|name| key::group(&self.shared.seed, settings, uri, host, name)).collect()
     }
 
     /// The times of a response on these terms, jittered.

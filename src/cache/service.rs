@@ -281,7 +281,8 @@ impl<S, T> Cache<S, T> {
             shared.count(miss.cause).raise();
             event!(method = %ask.parts.method, uri = %ask.parts.uri, cause = ?miss.cause, "miss, without a lease");
             ask.rules.settings().strip(&mut ask.parts);
-            let dress = Dress { label: shared.labels.forwarded(miss.cause).key(&miss.key).value(), rules: Some(ask.rules) };
+            let dress =
+                Dress { label: shared.labels.forwarded(miss.cause).key(&miss.key).value(), rules: Some(ask.rules) };
             let begun = self.core.origin.begin(Request::from_parts(ask.parts, ask.body));
             return ResponseFuture::forwarded(begun, dress);
         }

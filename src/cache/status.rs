@@ -275,14 +275,8 @@ mod tests {
             (labels.answered().ttl(at(2000), at(9000)).value(), "edge-1; hit; ttl=-7"),
             (labels.answered().ttl(at(2000), at(2001)).value(), "edge-1; hit; ttl=-1"),
             (labels.forwarded(Cause::Absent).fate(stored).value(), "edge-1; fwd=uri-miss; stored"),
-            (
-                labels.forwarded(Cause::Variant).collapsed(Collapse::Reused).value(),
-                "edge-1; fwd=vary-miss; collapsed",
-            ),
-            (
-                labels.forwarded(Cause::Absent).collapsed(Collapse::InVain).value(),
-                "edge-1; fwd=uri-miss; collapsed=?0",
-            ),
+            (labels.forwarded(Cause::Variant).collapsed(Collapse::Reused).value(), "edge-1; fwd=vary-miss; collapsed"),
+            (labels.forwarded(Cause::Absent).collapsed(Collapse::InVain).value(), "edge-1; fwd=uri-miss; collapsed=?0"),
             (
                 labels.forwarded(Cause::Expired).status(not_modified, ok).fate(stored).value(),
                 "edge-1; fwd=stale; fwd-status=304; stored",

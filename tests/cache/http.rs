@@ -984,9 +984,10 @@ async fn each_decision_has_its_line() {
 
 #[tokio::test]
 async fn an_error_that_a_stale_page_stands_in_for_has_its_line() {
-    for (fails, want) in
-        [(None, "bartizan; fwd=stale; detail=error; ttl=-1"), (Some(503), "bartizan; fwd=stale; fwd-status=503; ttl=-1")]
-    {
+    for (fails, want) in [
+        (None, "bartizan; fwd=stale; detail=error; ttl=-1"),
+        (Some(503), "bartizan; fwd=stale; fwd-status=503; ttl=-1"),
+    ] {
         let scene = Scene::new(
             exact().stale_if_error(MINUTE),
             Origin::new(move |call| async move {

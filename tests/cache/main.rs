@@ -8,6 +8,7 @@ mod counters;
 mod detached;
 mod dropped;
 mod flight;
+mod groups;
 mod http;
 mod privacy;
 mod profiles;

@@ -70,7 +70,10 @@ async fn a_status_other_than_the_clients_is_told() {
     let scene = Scene::new(exact(), Origin::says(FRESH));
     let condition = [("if-none-match", "\"1\"")];
     let first = scene.ask(get("/", &condition)).await;
-    assert_eq!((first.status(), first.cache_status().as_str()), (304, "bartizan; fwd=uri-miss; fwd-status=200; stored"));
+    assert_eq!(
+        (first.status(), first.cache_status().as_str()),
+        (304, "bartizan; fwd=uri-miss; fwd-status=200; stored")
+    );
     let hit = scene.ask(get("/", &condition)).await;
     assert_eq!((hit.status(), hit.cache_status().as_str()), (304, "bartizan; hit"), "nothing was forwarded");
 }

@@ -10,7 +10,7 @@
 //! | [`conditional`], [`range`] | is a 304 or a 206 enough for this client? |
 //! | [`storable`], [`allowance`], [`freshness`] | may this new response be stored, and for how long? |
 //! | [`fields`], [`update`] | which of its fields are kept, and what does a 304 change? |
-//! | [`invalidate`] | what does an unsafe request make invalid? |
+//! | [`invalidate`], [`groups`] | what does an unsafe request make invalid? |
 //!
 //! [`list`], [`number`] and [`date`] are the grammars below them. Fields are read as bytes: a value that is not UTF-8, too
 //! large or malformed is answered by the more careful of the readings, never by a panic.
@@ -23,6 +23,7 @@ pub(crate) mod cookies;
 pub(crate) mod date;
 pub(crate) mod fields;
 pub(crate) mod freshness;
+pub(crate) mod groups;
 pub(crate) mod invalidate;
 pub(crate) mod list;
 pub(crate) mod number;
