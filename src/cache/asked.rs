@@ -3,13 +3,16 @@
 use http::{HeaderMap, Method, Request, Uri, request::Parts};
 
 use super::{
-    policy::cookies,
+    policy::{cookies, forwarding::Forwarding},
     rules::{RequestCookies, Settings},
 };
 
 /// The fields of a request that the cache looks at, if they are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked(u16);
+pub(crate) struct Asked {
+    facts: u16,
+    forwarding: Forwarding,
+}
 
 /// The head of a request, wherever it stands. A hit does not take its request apart.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +38,14 @@ const AUTHORIZATION: u16 = 1 << 3;
 const COOKIE: u16 = 1 << 4;
 const CONTROL: u16 = 1 << 5;
 const UPGRADE: u16 = 1 << 6;
+const OVERRIDE: u16 = 1 << 7;
 
 // === impl Asked ===
 
 impl Asked {
     #[inline]
     pub(crate) fn of(headers: &HeaderMap) -> (Self, Host<'_>) {
-        let (mut facts, mut host) = (0, Host::Unsaid);
+        let (mut facts, mut forwarding, mut host) = (0, Forwarding::NONE, Host::Unsaid);
         for (name, value) in headers {
             // By the text and not by a chain of comparisons: the compiler makes a switch on length and words of it.
             facts |= match name.as_str() {
@@ -56,45 +60,59 @@ impl Asked {
                 "cookie" => COOKIE,
                 "cache-control" | "pragma" => CONTROL,
                 "upgrade" => UPGRADE,
-                _ => 0,
+                "x-http-method-override" | "x-http-method" | "x-method-override" => OVERRIDE,
+                name => {
+                    forwarding = forwarding.union(Forwarding::of(name));
+                    0
+                }
             };
         }
-        (Self(facts), host)
+        (Self { facts, forwarding }, host)
     }
 
     /// `Range`.
     pub(crate) fn range(self) -> bool {
-        self.0 & RANGE != 0
+        self.facts & RANGE != 0
     }
 
     /// `If-None-Match` or `If-Modified-Since`.
     pub(crate) fn condition(self) -> bool {
-        self.0 & CONDITION != 0
+        self.facts & CONDITION != 0
     }
 
     /// `If-Match` or `If-Unmodified-Since`, which only the origin can evaluate (RFC 9111, 4.3.2).
     pub(crate) fn precondition(self) -> bool {
-        self.0 & PRECONDITION != 0
+        self.facts & PRECONDITION != 0
     }
 
     /// `Authorization`.
     pub(crate) fn authorization(self) -> bool {
-        self.0 & AUTHORIZATION != 0
+        self.facts & AUTHORIZATION != 0
     }
 
     /// `Cache-Control` or `Pragma`.
     pub(crate) fn control(self) -> bool {
-        self.0 & CONTROL != 0
+        self.facts & CONTROL != 0
     }
 
     /// `Upgrade`.
     pub(crate) fn upgrade(self) -> bool {
-        self.0 & UPGRADE != 0
+        self.facts & UPGRADE != 0
+    }
+
+    /// A field by which frameworks are asked for another method than the request's.
+    pub(crate) fn method_override(self) -> bool {
+        self.facts & OVERRIDE != 0
+    }
+
+    /// What it says of the request that a proxy was sent.
+    pub(crate) fn forwarding(self) -> Forwarding {
+        self.forwarding
     }
 
     /// Whether there is a cookie that the rules do not know: what the handler makes of it may be for one user alone.
     pub(crate) fn personal_cookie(self, headers: &HeaderMap, settings: &Settings) -> bool {
-        self.0 & COOKIE != 0
+        self.facts & COOKIE != 0
             && settings.request_cookies == RequestCookies::Personal
             && cookies::pairs(headers).any(|(name, _)| !settings.knows_cookie(name))
     }

@@ -13,6 +13,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
+    asked::Asked,
     body::CacheBody,
     origin::{self, Begun},
     rules::Rules,
@@ -54,7 +55,7 @@ pin_project! {
 pub(super) struct Dress {
     pub(super) label: HeaderValue,
     /// Where the response may be shared by others further out: their `Vary` is added, and the handler's word taken off.
-    pub(super) rules: Option<Rules>,
+    pub(super) rules: Option<(Rules, Asked)>,
 }
 
 // === impl ResponseFuture ===
@@ -125,8 +126,8 @@ impl<F, B: Body, E> fmt::Debug for ResponseFuture<F, B, E> {
 
 impl Dress {
     fn put_on<B: Body>(self, mut response: Response<B>) -> Response<CacheBody<B>> {
-        if let Some(rules) = self.rules {
-            rules.settings().add_vary(response.headers_mut());
+        if let Some((rules, asked)) = self.rules {
+            rules.settings().add_vary(asked, response.headers_mut());
             response.extensions_mut().remove::<Caching>();
         }
         status::add(response.headers_mut(), self.label);

@@ -3,12 +3,17 @@
 //! The target URI names the resource; everything else that selects the response is hashed into the variant, so that
 //! purging a URI reaches every variant of it.
 
-use http::{HeaderMap, HeaderName, Uri, uri::Scheme};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Uri, header,
+    request::Parts,
+    uri::{Authority, Scheme},
+};
 
 use super::{
     asked::{Asked, Head, Host},
     policy::{
         cookies,
+        forwarding::Forwarding,
         vary::{self, Seen},
     },
     query::Query,
@@ -58,7 +63,7 @@ pub(crate) fn of(
         None if personal.authorized || personal.cookied => Audience::Personal(personal),
         None => Audience::Everyone,
     };
-    Some((key.with_variant(base_variant(seed, settings, head.headers, principal)), audience))
+    Some((key.with_variant(base_variant(seed, settings, (head.headers, asked), principal)), audience))
 }
 
 /// Where the responses to personal requests are, beside those to everyone's under `key`.
@@ -77,12 +82,22 @@ pub(crate) fn post(seed: &Seed, key: Key) -> Key {
     key.with_variant(nonzero(hasher.finish()))
 }
 
-fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal: Option<&str>) -> u128 {
-    if principal.is_none() && settings.key_headers.is_empty() && settings.key_cookies.is_empty() {
+fn base_variant(
+    seed: &Seed,
+    settings: &Settings,
+    (headers, asked): (&HeaderMap, Asked),
+    principal: Option<&str>,
+) -> u128 {
+    let forwarding = asked.forwarding().intersection(settings.keyed_forwarding);
+    if principal.is_none()
+        && settings.key_headers.is_empty()
+        && settings.key_cookies.is_empty()
+        && forwarding == Forwarding::NONE
+    {
         return 0;
     }
     let mut hasher = seed.hasher();
-    hasher.number(u128::from(principal.is_some()));
+    hasher.number(u128::from(principal.is_some()) | u128::from(forwarding.bits()) << 32);
     if let Some(name) = principal {
         hasher.field(name.as_bytes());
     }
@@ -95,6 +110,7 @@ fn base_variant(seed: &Seed, settings: &Settings, headers: &HeaderMap, principal
         }
         hasher.number(0);
     }
+    forwarding.selecting(headers, &mut |part| hasher.write(part));
     nonzero(hasher.finish())
 }
 
@@ -126,6 +142,25 @@ pub(crate) fn authority<'a>(settings: &'a Settings, uri: &'a Uri, host: Host<'a>
         (None, Host::One(host)) => Some(host),
         (None, Host::Unsaid) => Some(b""),
         (None, Host::Several) => None,
+    }
+}
+
+/// Makes a request say whom it is for as its key does, in `Host` too: neither another spelling nor another name, nor none
+/// beside one in the URI, has any influence.
+pub(crate) fn settle_authority(settings: &Settings, parts: &mut Parts) {
+    let Some(authority) = authority(settings, &parts.uri, Asked::of(&parts.headers).1) else { return };
+    let scheme = scheme(settings, &parts.uri).cloned();
+    let authority = without_own_port(scheme.as_ref(), authority).to_ascii_lowercase();
+    if parts.uri.authority().is_some_and(|said| said.as_str().as_bytes() != authority || settings.site.is_some()) {
+        let mut uri = parts.uri.clone().into_parts();
+        (uri.scheme, uri.authority) = (scheme, Authority::try_from(&authority[..]).ok());
+        // What cannot be put together was no URI of a resource.
+        parts.uri = Uri::from_parts(uri).unwrap_or_else(|_| std::mem::take(&mut parts.uri));
+    }
+    let mut told = parts.headers.get_all(header::HOST).iter();
+    let is_settled = told.next().map_or(&b""[..], HeaderValue::as_bytes) == authority && told.next().is_none();
+    if !is_settled && let Ok(settled) = HeaderValue::from_bytes(&authority) {
+        let _full = parts.headers.try_insert(header::HOST, settled);
     }
 }
 
@@ -167,16 +202,26 @@ fn scheme<'a>(settings: &'a Settings, uri: &'a Uri) -> Option<&'a Scheme> {
 
 #[inline]
 fn hash_origin(scheme: Option<&Scheme>, authority: &[u8], hasher: &mut KeyHasher) {
-    let (kind, own_port): (_, &[u8]) = match scheme.map_or("http", Scheme::as_str) {
-        "http" => (0, b":80"),
-        "https" => (1, b":443"),
+    let kind = match scheme.map_or("http", Scheme::as_str) {
+        "http" => 0,
+        "https" => 1,
         other => {
             hasher.field_of_kind(2, other.as_bytes());
-            (3, b"")
+            3
         }
     };
-    // RFC 9110, 4.2.3
-    hasher.caseless_field_of_kind(kind, authority.strip_suffix(own_port).unwrap_or(authority));
+    hasher.caseless_field_of_kind(kind, without_own_port(scheme, authority));
+}
+
+/// RFC 9110, 4.2.3
+#[inline]
+fn without_own_port<'a>(scheme: Option<&Scheme>, authority: &'a [u8]) -> &'a [u8] {
+    let own_port: &[u8] = match scheme.map_or("http", Scheme::as_str) {
+        "http" => b":80",
+        "https" => b":443",
+        _ => b"",
+    };
+    authority.strip_suffix(own_port).unwrap_or(authority)
 }
 
 /// Whether `authority` can be a host and a port (RFC 3986, 3.2.2). User information is not for a server to see.

@@ -71,7 +71,7 @@
 //! | `POST`, `PUT`, `DELETE`, an unknown method | forwarded; if it succeeds, all variants of the URI are removed | `fwd=method` |
 //! | .. that says `Cache-Group-Invalidation` (RFC 9875) | what is stored of these groups, `Cache-Groups`, is removed too | `fwd=method` |
 //! | `OPTIONS`, `TRACE`, `CONNECT` | forwarded | `fwd=method` |
-//! | a `GET` with a body, `Upgrade`, `If-Match`, several `Host`s; a rule says [bypass](Rules::bypass) | forwarded | `fwd=bypass` |
+//! | a `GET` with a body, `Upgrade`, `If-Match`, `X-HTTP-Method-Override`, several `Host`s; a rule says [bypass](Rules::bypass) | forwarded | `fwd=bypass` |
 //! | a cookie that no rule names, or `Authorization` | stored, and answered from the store, only on the response's own `public` or `s-maxage` (for `Authorization` also `must-revalidate`) | `..; detail=personal-cookie` |
 //!
 //! # Waiting
@@ -101,9 +101,10 @@
 //!
 //! # Deployment caveats
 //!
-//! - **Headers that change the response are in the key, or in `Vary`.** A handler that reads `X-Forwarded-Host` and says
-//!   nothing can be made to store a response for everyone that only one client asked for. Name such headers with
-//!   [`Rules::add_key_header`], or strip them.
+//! - **Headers that change the response are in the key, or in `Vary`.** What frameworks believe of a proxy in front
+//!   (`X-Forwarded-Host` and its kin) is in the key unless it is [trusted](Rules::trust_header); a handler that reads other
+//!   headers and says nothing can be made to store a response for everyone that only one client asked for. Name them with
+//!   [`Rules::add_key_header`], or strip them with [`Rules::ignore_header`]. `docs/poisoning.md` goes through all inputs.
 //! - **What else changes it is not in the key.** An identity that an outer layer puts into the request's extensions, with
 //!   no cookie or `Authorization` left beside it (a client certificate, say), must be made a [principal](Rules::principal).
 //! - **The key has the URI that the layer sees.** axum's `nest` strips its prefix before layers inside of it: `/a/items` and

@@ -5,10 +5,13 @@ use std::{fmt, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
 
 use super::{
+    asked::Asked,
+    key,
     policy::{
         accept::Preferences,
         allowance::{Heuristics, SetCookie},
         cookies,
+        forwarding::Forwarding,
         vary::{self, Seen, Spelling, Vary},
     },
     query::Query,
@@ -52,6 +55,9 @@ pub(crate) struct Settings {
     pub(crate) query: Query,
     pub(crate) key_headers: Vec<HeaderName>,
     pub(crate) key_cookies: Vec<Box<str>>,
+    /// Those forwarding fields that are in the key if they are in the request.
+    pub(crate) keyed_forwarding: Forwarding,
+    pub(crate) ignored_headers: Vec<HeaderName>,
     pub(crate) ignored_cookies: Vec<Box<str>>,
     pub(crate) principal: Option<Principal>,
     pub(crate) site: Option<Uri>,
@@ -193,7 +199,31 @@ impl Rules {
     /// Adds a request header to the key, and to the `Vary` of the response for the caches behind this one.
     #[must_use]
     pub fn add_key_header(self, name: HeaderName) -> Self {
-        self.set(|settings| settings.key_headers.push(name))
+        self.set(|settings| {
+            settings.keyed_forwarding = settings.keyed_forwarding.without(Forwarding::of(name.as_str()));
+            settings.key_headers.push(name);
+        })
+    }
+
+    /// Says that clients have no influence on a request header, since a proxy in front sets it or takes it away.
+    ///
+    /// What frameworks believe of the request that such a proxy was sent is in the key wherever it is in the request, or
+    /// one client could have a response made for all others: `Forwarded` without its `for` and `by`; `X-Forwarded-`
+    /// `Host`, `Proto`, `Scheme`, `Port`, `Prefix`, `Path`, `Uri`, `Server`, `Ssl`; `X-Original-` `Host`, `URI`, `URL`;
+    /// `X-Host`, `X-Rewrite-URL`, `X-Scheme`, `X-URL-Scheme`, `Front-End-Https`. This takes one of them out. Other headers
+    /// are in the key only if they are [named](Self::add_key_header), or the response's `Vary` names them.
+    #[must_use]
+    pub fn trust_header(self, name: &HeaderName) -> Self {
+        self.set(|settings| {
+            settings.keyed_forwarding = settings.keyed_forwarding.without(Forwarding::of(name.as_str()));
+        })
+    }
+
+    /// Names a request header that is to have no influence on the response. It is stripped from the requests that the
+    /// cache handles before the handler sees them; those it only forwards (a `POST`, an upgrade) keep it.
+    #[must_use]
+    pub fn ignore_header(self, name: HeaderName) -> Self {
+        self.trust_header(&name).set(|settings| settings.ignored_headers.push(name))
     }
 
     /// Adds a cookie to the key. A response under it says `Vary: Cookie`.
@@ -309,7 +339,15 @@ impl Settings {
     /// Takes away what has no influence on the response, before the handler can let it have any.
     pub(crate) fn strip(&self, parts: &mut Parts) {
         self.query.strip(&mut parts.uri);
+        key::settle_authority(self, parts);
         let headers = &mut parts.headers;
+        for name in &self.ignored_headers {
+            headers.remove(name);
+        }
+        // Without a cookie in it the field is not in the key.
+        if cookies::pairs(headers).next().is_none() {
+            headers.remove(header::COOKIE);
+        }
         if cookies::has_one_of(&self.ignored_cookies, headers) {
             let mut left = Vec::new();
             cookies::write_without(&self.ignored_cookies, headers, &mut |part| left.extend_from_slice(part));
@@ -337,9 +375,10 @@ impl Settings {
     }
 
     /// Says in `Vary` what is in the key for the rules' sake: it must be for the caches behind this one too.
-    pub(crate) fn add_vary(&self, head: &mut HeaderMap) {
+    pub(crate) fn add_vary(&self, asked: Asked, head: &mut HeaderMap) {
         let cookie = (!self.key_cookies.is_empty()).then_some(&header::COOKIE);
-        for name in self.key_headers.iter().chain(cookie) {
+        let forwarding = asked.forwarding().intersection(self.keyed_forwarding);
+        for name in self.key_headers.iter().chain(cookie).chain(forwarding.names()) {
             let is_there = match vary::parse(head) {
                 Vary::On(names) => names.contains(name),
                 Vary::Star => true,
@@ -373,6 +412,8 @@ impl Default for Settings {
             query: Query::ALL,
             key_headers: Vec::new(),
             key_cookies: Vec::new(),
+            keyed_forwarding: Forwarding::ALL,
+            ignored_headers: Vec::new(),
             ignored_cookies: Vec::new(),
             principal: None,
             site: None,

@@ -104,7 +104,7 @@ impl<T: Store<Stored>> Sent<T> {
         let word = parts.extensions.remove::<Caching>().unwrap_or_default();
         let answered = self.shared.plan.clock.now();
         let selection = self.selection(&parts.headers);
-        self.rules.settings().add_vary(&mut parts.headers);
+        self.rules.settings().add_vary(self.asked, &mut parts.headers);
         let storable = self.storable(parts.status, &parts.headers, &word, answered);
         let (terms, selection) = match (storable, selection) {
             (Storable::Yes(terms), Ok(selection)) => (terms, selection),
@@ -172,7 +172,7 @@ impl<T: Store<Stored>> Sent<T> {
         let mut head = page.head.clone();
         head.remove(header::AGE);
         let mut head = update::updated(&head, &not_modified.headers, now);
-        self.rules.settings().add_vary(&mut head);
+        self.rules.settings().add_vary(self.asked, &mut head);
         // RFC 9111, 4.1: if the 304 brings a `Vary`, that is what selects the page from now on.
         let says =
             if not_modified.headers.contains_key(header::VARY) { &not_modified.headers } else { &HeaderMap::new() };
@@ -212,7 +212,7 @@ impl<T: Store<Stored>> Sent<T> {
     /// The response as it came, with what the cache has to say of it.
     pub(crate) fn deliver<B: Body>(&self, mut response: Response<B>, fate: Fate) -> Response<CacheBody<B>> {
         response.extensions_mut().remove::<Caching>();
-        self.rules.settings().add_vary(response.headers_mut());
+        self.rules.settings().add_vary(self.asked, response.headers_mut());
         let status = response.status();
         self.label(response.map(CacheBody::inner), status, &self.key, fate)
     }

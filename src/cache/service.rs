@@ -130,7 +130,8 @@ where
             (request, principal) = read_parts(request, |parts| settings.principal(parts));
         }
         let (asked, host) = Asked::of(request.headers());
-        let is_plain = request.body().is_end_stream() && !asked.upgrade() && !asked.precondition();
+        let is_plain =
+            request.body().is_end_stream() && !asked.upgrade() && !asked.precondition() && !asked.method_override();
         let head = Head::from(&request);
         let keyed = key::of(&shared.seed, settings, (head, principal.as_deref()), (asked, host));
         let Some((key, audience)) = keyed.filter(|_| is_plain) else {
@@ -152,7 +153,7 @@ where
                 }
                 ResponseFuture::answered(response)
             }
-            Walk::Pass => self.pass(rules.clone(), request),
+            Walk::Pass => self.pass((rules.clone(), asked), request),
             Walk::Miss(_) if !key::authority(settings, head.uri, host).is_some_and(key::is_authority) => {
                 self.forward(request, &shared.labels.bypass, &shared.counts.bypass)
             }
@@ -219,7 +220,7 @@ impl<S, T> Cache<S, T> {
     #[inline(never)]
     fn pass<ReqBody, ResBody>(
         &self,
-        rules: Rules,
+        (rules, asked): (Rules, Asked),
         request: Request<ReqBody>,
     ) -> ResponseFuture<S::Future, ResBody, S::Error>
     where
@@ -234,7 +235,7 @@ impl<S, T> Cache<S, T> {
         event!(method = %request.method(), uri = %request.uri(), "pass");
         let (mut parts, body) = request.into_parts();
         rules.settings().strip(&mut parts);
-        let dress = Dress { label: shared.labels.pass.clone(), rules: Some(rules) };
+        let dress = Dress { label: shared.labels.pass.clone(), rules: Some((rules, asked)) };
         ResponseFuture::forwarded(self.core.origin.begin(Request::from_parts(parts, body)), dress)
     }
 
@@ -281,8 +282,10 @@ impl<S, T> Cache<S, T> {
             shared.count(miss.cause).raise();
             event!(method = %ask.parts.method, uri = %ask.parts.uri, cause = ?miss.cause, "miss, without a lease");
             ask.rules.settings().strip(&mut ask.parts);
-            let dress =
-                Dress { label: shared.labels.forwarded(miss.cause).key(&miss.key).value(), rules: Some(ask.rules) };
+            let dress = Dress {
+                label: shared.labels.forwarded(miss.cause).key(&miss.key).value(),
+                rules: Some((ask.rules, ask.asked)),
+            };
             let begun = self.core.origin.begin(Request::from_parts(ask.parts, ask.body));
             return ResponseFuture::forwarded(begun, dress);
         }

@@ -10,6 +10,7 @@ mod dropped;
 mod flight;
 mod groups;
 mod http;
+mod poisoning;
 mod privacy;
 mod profiles;
 mod purge;

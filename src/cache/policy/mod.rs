@@ -5,7 +5,7 @@
 //! | file | question |
 //! |---|---|
 //! | [`control`], [`targeted`] | what do the `Cache-Control` fields of this message say, and the fields meant for this cache? |
-//! | [`vary`], [`accept`], [`cookies`] | which request fields select the response, and by which value? |
+//! | [`vary`], [`forwarding`], [`accept`], [`cookies`] | which request fields select the response, and by which value? |
 //! | [`reuse`] | may this stored response be used now? |
 //! | [`conditional`], [`range`] | is a 304 or a 206 enough for this client? |
 //! | [`storable`], [`allowance`], [`freshness`] | may this new response be stored, and for how long? |
@@ -22,6 +22,7 @@ pub(crate) mod control;
 pub(crate) mod cookies;
 pub(crate) mod date;
 pub(crate) mod fields;
+pub(crate) mod forwarding;
 pub(crate) mod freshness;
 pub(crate) mod groups;
 pub(crate) mod invalidate;
