@@ -54,6 +54,6 @@ pub mod private;
 pub mod store;
 
 #[cfg(feature = "cache")]
-pub use cache::{CacheHandle, CacheLayer, CacheStatus, Caching, Query, Rules};
+pub use cache::{CacheHandle, CacheLayer, CacheStatus, Caching, Query, QueryMethodLayer, Rules};
 pub use error::Error;
 pub use store::{BoxStore, memory::Memory};

@@ -120,6 +120,13 @@ impl Asked {
 
 // === impl Head ===
 
+impl Head<'_> {
+    /// A `QUERY` is answered as a GET of what it finds (RFC 10008, 2.6 and 2.8).
+    pub(crate) fn of_result(self) -> Self {
+        if self.method == Method::HEAD { self } else { Self { method: &Method::GET, ..self } }
+    }
+}
+
 impl<'a> From<&'a Parts> for Head<'a> {
     fn from(parts: &'a Parts) -> Self {
         Self { method: &parts.method, uri: &parts.uri, headers: &parts.headers }

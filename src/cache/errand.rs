@@ -70,7 +70,7 @@ impl<S, T, B> Errand<S, T, B> {
         Look {
             shared: &self.core.shared,
             settings: self.rules.settings(),
-            head: Head::from(&self.parts),
+            head: Head::from(&self.parts).of_result(),
             asked: self.asked,
             audience: self.audience,
             now: self.core.shared.plan.clock.now(),
@@ -199,7 +199,9 @@ impl<S, T, B> Errand<S, T, B> {
         let begun = shared.plan.clock.now();
 
         // A refresh may have been caused by a HEAD.
-        parts.method = Method::GET;
+        if parts.method == Method::HEAD {
+            parts.method = Method::GET;
+        }
         settings.strip(&mut parts);
         let mut validating = false;
         if conditions == Conditions::OfTheCache || !asked.condition() {

@@ -70,7 +70,8 @@
 //! | the handler fails, nothing stale may be used | the one who asked has the error; the others go on their own, a few at a time | `fwd=uri-miss; detail=no-freshness` |
 //! | `POST`, `PUT`, `DELETE`, an unknown method | forwarded; if it succeeds, all variants of the URI are removed | `fwd=method` |
 //! | .. that says `Cache-Group-Invalidation` (RFC 9875) | what is stored of these groups, `Cache-Groups`, is removed too | `fwd=method` |
-//! | `OPTIONS`, `TRACE`, `CONNECT` | forwarded | `fwd=method` |
+//! | `QUERY` (RFC 10008) within a [`QueryMethodLayer`] | as a `GET`, by its content | as a `GET` |
+//! | `OPTIONS`, `TRACE`, `CONNECT`, any other `QUERY` | forwarded | `fwd=method` |
 //! | a `GET` with a body, `Upgrade`, `If-Match`, `X-HTTP-Method-Override`, several `Host`s; a rule says [bypass](Rules::bypass) | forwarded | `fwd=bypass` |
 //! | a cookie that no rule names, or `Authorization` | stored, and answered from the store, only on the response's own `public` or `s-maxage` (for `Authorization` also `must-revalidate`) | `..; detail=personal-cookie` |
 //!
@@ -136,6 +137,8 @@ mod policy;
 mod post;
 mod profile;
 mod query;
+mod query_method;
+mod read_ahead;
 mod rules;
 mod sent;
 mod service;
@@ -152,6 +155,8 @@ pub use handle::CacheHandle;
 pub use layer::CacheLayer;
 pub use policy::storable::Reason;
 pub use query::Query;
+pub use query_method::{QueryMethod, QueryMethodFuture, QueryMethodLayer};
+pub use read_ahead::ReadAhead;
 pub use rules::Rules;
 pub use service::Cache;
 pub use status::CacheStatus;

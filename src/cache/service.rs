@@ -22,6 +22,7 @@ use super::{
     origin::Origin,
     policy::{control::RequestControl, invalidate},
     post,
+    query_method::Content,
     rules::{Authorized, Post, Rules},
     status::Cause,
     stored::Stored,
@@ -119,21 +120,28 @@ where
         if settings.bypass {
             return self.forward(request, &shared.labels.bypass, &shared.counts.bypass);
         }
+        let mut content = None;
         if request.method() != Method::GET && request.method() != Method::HEAD {
-            if invalidate::is_safe(request.method()) {
+            if !invalidate::is_safe(request.method()) {
+                return self.change(rules.clone(), request);
+            }
+            content = request.extensions().get::<Content>().filter(|_| invalidate::is_query(request.method())).cloned();
+            if content.is_none() {
                 return self.forward(request, &shared.labels.method, &shared.counts.method);
             }
-            return self.change(rules.clone(), request);
         }
         let mut principal = None;
         if settings.is_keyed_by_principal() {
             (request, principal) = read_parts(request, |parts| settings.principal(parts));
         }
         let (asked, host) = Asked::of(request.headers());
-        let is_plain =
-            request.body().is_end_stream() && !asked.upgrade() && !asked.precondition() && !asked.method_override();
-        let head = Head::from(&request);
-        let keyed = key::of(&shared.seed, settings, (head, principal.as_deref()), (asked, host));
+        let is_plain = (content.is_some() || request.body().is_end_stream())
+            && !asked.upgrade()
+            && !asked.precondition()
+            && !asked.method_override();
+        let head = Head::from(&request).of_result();
+        let said = (head, content.as_ref(), principal.as_deref());
+        let keyed = key::of(&shared.seed, settings, said, (asked, host));
         let Some((key, audience)) = keyed.filter(|_| is_plain) else {
             return self.forward(request, &shared.labels.bypass, &shared.counts.bypass);
         };
@@ -145,7 +153,7 @@ where
                 let response = look.answer(page, &key, stale);
                 let count = if stale { &shared.counts.stale } else { &shared.counts.hits };
                 count.raise();
-                event!(method = %head.method, uri = %head.uri, stale, refresh, "hit");
+                event!(method = %request.method(), uri = %head.uri, stale, refresh, "hit");
                 // What came of a request that says `no-store` could not take the page's place.
                 if refresh && !look.control().no_store && page.claim_refresh(look.now) {
                     let miss = Miss { key, cause: Cause::Expired, stale: Some(kept.clone()), sign };
@@ -206,9 +214,10 @@ impl<S, T> Cache<S, T> {
         let (request, principal) = read_parts(request, |parts| settings.principal(parts));
         let head = Head::from(&request);
         let (asked, host) = Asked::of(head.headers);
-        let is_plain = !(asked.upgrade() || asked.precondition() || asked.condition() || asked.range())
+        let is_not_plain = asked.upgrade() || asked.method_override() || asked.precondition();
+        let is_plain = !(is_not_plain || asked.condition() || asked.range())
             && key::authority(settings, head.uri, host).is_some_and(key::is_authority);
-        let keyed = key::of(&shared.seed, settings, (head, principal.as_deref()), (asked, host));
+        let keyed = key::of(&shared.seed, settings, (head, None, principal.as_deref()), (asked, host));
         let found = keyed.filter(|_| is_plain).map(|(key, audience)| match audience {
             Audience::Personal(personal) => (key::personal(&shared.seed, key, personal), asked, audience),
             Audience::Everyone | Audience::Principal => (key, asked, audience),

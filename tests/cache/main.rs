@@ -14,6 +14,7 @@ mod poisoning;
 mod privacy;
 mod profiles;
 mod purge;
+mod query;
 mod readiness;
 mod rules;
 mod stale;

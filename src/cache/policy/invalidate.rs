@@ -13,7 +13,12 @@ pub(crate) fn invalidates(method: &Method, status: StatusCode) -> bool {
 /// Whether `method` leaves the resource alone. A method that is not known does not. `CONNECT` has no resource.
 pub(crate) fn is_safe(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::CONNECT)
-        || method.as_str() == "QUERY"
+        || is_query(method)
+}
+
+/// RFC 10008
+pub(crate) fn is_query(method: &Method) -> bool {
+    method.as_str() == "QUERY"
 }
 
 /// What `Location` and `Content-Location` name beside the target itself: path and query, two at most, of the same origin
