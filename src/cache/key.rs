@@ -83,6 +83,7 @@ pub(crate) fn post(seed: &Seed, key: Key) -> Key {
     key.with_variant(nonzero(hasher.finish()))
 }
 
+#[inline]
 fn base_variant(
     seed: &Seed,
     settings: &Settings,
@@ -90,14 +91,25 @@ fn base_variant(
     (content, principal): (Option<&Content>, Option<&str>),
 ) -> u128 {
     let forwarding = asked.forwarding().intersection(settings.keyed_forwarding);
-    if principal.is_none()
-        && content.is_none()
-        && settings.key_headers.is_empty()
-        && settings.key_cookies.is_empty()
-        && forwarding == Forwarding::NONE
+    if principal.is_some()
+        || content.is_some()
+        || !settings.key_headers.is_empty()
+        || !settings.key_cookies.is_empty()
+        || forwarding != Forwarding::NONE
     {
-        return 0;
+        return selected_variant(seed, settings, (headers, forwarding), (content, principal));
     }
+    0
+}
+
+/// Out of the way of the many requests that nothing selects among.
+#[inline(never)]
+fn selected_variant(
+    seed: &Seed,
+    settings: &Settings,
+    (headers, forwarding): (&HeaderMap, Forwarding),
+    (content, principal): (Option<&Content>, Option<&str>),
+) -> u128 {
     let mut hasher = seed.hasher();
     let sections = u128::from(principal.is_some()) | u128::from(content.is_some()) << 1;
     hasher.number(sections | u128::from(forwarding.bits()) << 32);

@@ -81,12 +81,17 @@ impl<T> Look<'_, T> {
     #[inline]
     pub(crate) fn answer<B: Body>(&self, page: &Page, key: &Key, stale: bool) -> Response<CacheBody<B>> {
         let mut response = page.answer(self.head, self.asked, self.now);
-        let labels = &self.shared.labels;
-        if stale || labels.tell_more() {
-            // The page says `hit`; how long it is fresh, or past that, only the moment knows.
-            relabel(&mut response, labels.answered().ttl(page.schedule.fresh_until, self.now).key(key).value());
+        if stale || self.shared.labels.tell_more() {
+            self.tell(page, key, &mut response);
         }
         response
+    }
+
+    /// The page says `hit`; how long it is fresh, or past that, only the moment knows.
+    #[inline(never)]
+    fn tell<B: Body>(&self, page: &Page, key: &Key, response: &mut Response<CacheBody<B>>) {
+        let line = self.shared.labels.answered().ttl(page.schedule.fresh_until, self.now).key(key);
+        relabel(response, line.value());
     }
 
     #[inline]
