@@ -11,7 +11,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::spool::{Reader, into_bytes};
+use super::{
+    multipart::Multipart,
+    spool::{Reader, into_bytes},
+};
 
 pin_project! {
     /// The body of a response that came through the cache: a stored one, or the inner service's.
@@ -33,6 +36,7 @@ pin_project! {
         B: Body,
     {
         Stored { data: Bytes, trailers: Option<Box<HeaderMap>> },
+        Parts { parts: Multipart },
         Inner { #[pin] body: B },
         Spooled { reader: Reader<B> },
     }
@@ -47,6 +51,10 @@ impl<B: Body> CacheBody<B> {
 
     pub(crate) fn stored(data: Bytes, trailers: Option<Box<HeaderMap>>) -> Self {
         Self { kind: Kind::Stored { data, trailers } }
+    }
+
+    pub(crate) fn multipart(parts: Multipart) -> Self {
+        Self { kind: Kind::Parts { parts } }
     }
 
     pub(crate) fn inner(body: B) -> Self {
@@ -69,6 +77,7 @@ impl<B: Body> Body for CacheBody<B> {
             } else {
                 Some(Ok(Frame::data(std::mem::take(data))))
             }),
+            KindProj::Parts { parts } => Poll::Ready(parts.next().map(|part| Ok(Frame::data(part)))),
             KindProj::Inner { body } => body.poll_frame(cx).map(into_bytes),
             KindProj::Spooled { reader } => reader.poll_frame(cx),
         }
@@ -77,6 +86,7 @@ impl<B: Body> Body for CacheBody<B> {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Stored { data, trailers } => data.is_empty() && trailers.is_none(),
+            Kind::Parts { parts } => parts.left() == 0,
             Kind::Inner { body } => body.is_end_stream(),
             Kind::Spooled { reader } => reader.is_end_stream(),
         }
@@ -85,6 +95,7 @@ impl<B: Body> Body for CacheBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Stored { data, .. } => SizeHint::with_exact(data.len() as u64),
+            Kind::Parts { parts } => SizeHint::with_exact(parts.left()),
             Kind::Inner { body } => body.size_hint(),
             Kind::Spooled { reader } => reader.size_hint(),
         }
@@ -95,6 +106,7 @@ impl<B: Body> fmt::Debug for CacheBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {
             Kind::Stored { .. } => "CacheBody::Stored",
+            Kind::Parts { .. } => "CacheBody::Parts",
             Kind::Inner { .. } => "CacheBody::Inner",
             Kind::Spooled { .. } => "CacheBody::Spooled",
         })

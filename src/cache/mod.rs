@@ -119,6 +119,7 @@
 //!   of its own: a `ConcurrencyLimit` inside of the cache holds up misses and no hit. `LoadShed` sheds what it should if
 //!   it lies inside too, directly around the limit.
 
+mod answer;
 mod asked;
 mod body;
 mod budget;
@@ -132,6 +133,7 @@ mod invalidation;
 mod key;
 mod layer;
 mod look;
+mod multipart;
 mod origin;
 mod policy;
 mod post;

@@ -6,14 +6,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
-use http_body::Body;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
-    asked::{Asked, Head},
-    body::CacheBody,
     digits,
-    policy::{conditional, range, reuse::Schedule, storable::Terms},
+    policy::{reuse::Schedule, storable::Terms},
     status::CACHE_STATUS,
 };
 use crate::{clock::Timestamp, store::Value};
@@ -161,78 +158,5 @@ impl Page {
         let last = self.refreshed.load(Ordering::Relaxed);
         let due = now.since(Timestamp::from_millis(last)) >= REFRESH_RETRY || last > now.as_millis();
         due && self.refreshed.compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    /// The response to a request that this page may answer: all of it, a part, or that the client has it already.
-    #[inline]
-    pub(crate) fn answer<B: Body>(&self, head: Head<'_>, asked: Asked, now: Timestamp) -> Response<CacheBody<B>> {
-        if asked.condition() || asked.range() {
-            return self.selected(head, asked, now);
-        }
-        self.whole(head.method, now)
-    }
-
-    #[inline]
-    fn whole<B: Body>(&self, method: &Method, now: Timestamp) -> Response<CacheBody<B>> {
-        let body = if method == Method::HEAD {
-            CacheBody::empty()
-        } else {
-            CacheBody::stored(self.body.clone(), self.trailers.clone())
-        };
-        let mut response = Response::new(body);
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.head.clone();
-        if let Some(age) = response.headers_mut().values_mut().next() {
-            *age = self.age(now);
-        }
-        response
-    }
-
-    #[inline]
-    fn age(&self, now: Timestamp) -> HeaderValue {
-        digits::value(self.schedule.age(now).as_secs())
-    }
-
-    fn selected<B: Body>(&self, asked_for: Head<'_>, asked: Asked, now: Timestamp) -> Response<CacheBody<B>> {
-        if asked.condition()
-            && conditional::answer(asked_for.method, asked_for.headers, self.status, &self.head, now)
-                == conditional::Answer::NotModified
-        {
-            let mut head = conditional::not_modified(&self.head);
-            for line in self.head.get_all(CACHE_STATUS) {
-                head.append(CACHE_STATUS, line.clone());
-            }
-            head.insert(header::AGE, self.age(now));
-            let mut response = Response::new(CacheBody::empty());
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            *response.headers_mut() = head;
-            return response;
-        }
-        let mut response = self.whole(asked_for.method, now);
-        if !asked.range() || self.status != StatusCode::OK || asked_for.method != Method::GET || self.trailers.is_some()
-        {
-            return response;
-        }
-        let length = self.body.len() as u64;
-        match range::extent(asked_for.headers, &self.head, length, now) {
-            range::Extent::Whole => {}
-            range::Extent::Part(part) => {
-                let body = self.body.slice(part.start as usize..part.end as usize);
-                let head = response.headers_mut();
-                head.insert(header::CONTENT_LENGTH, digits::value(body.len() as u64));
-                head.insert(header::CONTENT_RANGE, range::content_range(&part, length));
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                *response.body_mut() = CacheBody::stored(body, None);
-            }
-            range::Extent::Unsatisfiable => {
-                let head = response.headers_mut();
-                head.remove(header::CONTENT_TYPE);
-                head.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
-                head.insert(header::CONTENT_RANGE, range::unsatisfied_range(length));
-                *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-                *response.body_mut() = CacheBody::empty();
-            }
-        }
-        response
     }
 }

@@ -357,7 +357,7 @@ async fn a_304_that_brings_a_vary_makes_the_page_a_variant() {
     assert!(scene.ask(get("/", &[("accept-language", "de")])).await.is_hit());
 }
 
-// === HEAD and ranges ===
+// === HEAD ===
 
 #[tokio::test]
 async fn head_is_answered_from_a_stored_get_and_stores_nothing() {
@@ -370,85 +370,6 @@ async fn head_is_answered_from_a_stored_get_and_stores_nothing() {
     assert_eq!((head.is_hit(), head.text()), (true, ""));
     assert_eq!(head.field("content-length").as_deref(), Some("1"), "of the GET");
     assert_eq!(scene.ask(request("HEAD", "/other", &[])).await.cache_status(), "bartizan; fwd=uri-miss");
-    assert_eq!(scene.calls(), 3);
-}
-
-const TEN: Fields =
-    &[("cache-control", "max-age=60"), ("etag", "\"1\""), ("last-modified", "Tue, 14 Nov 2023 20:00:00 GMT")];
-
-fn ten_bytes() -> Origin {
-    Origin::new(|_| async { Ok(response(200, TEN, "0123456789")) })
-}
-
-#[tokio::test]
-async fn a_range_is_cut_from_a_stored_page() {
-    let scene = Scene::new(exact(), ten_bytes());
-    scene.get("/").await;
-    for (range, status, body, content_range) in [
-        ("bytes=2-4", 206, "234", Some("bytes 2-4/10")),
-        ("bytes=0-0", 206, "0", Some("bytes 0-0/10")),
-        ("bytes=7-", 206, "789", Some("bytes 7-9/10")),
-        ("bytes=-3", 206, "789", Some("bytes 7-9/10")),
-        ("bytes=-30", 206, "0123456789", Some("bytes 0-9/10")),
-        ("bytes=8-99999999999999999999", 206, "89", Some("bytes 8-9/10")),
-        ("bytes=10-", 416, "", Some("bytes */10")),
-        ("bytes=-0", 416, "", Some("bytes */10")),
-        ("bytes=4-2", 200, "0123456789", None),
-        ("bytes=0-1, 3-4", 200, "0123456789", None),
-        ("lines=0-1", 200, "0123456789", None),
-        ("bytes", 200, "0123456789", None),
-    ] {
-        let answer = scene.ask(get("/", &[("range", range)])).await;
-        assert_eq!((answer.status(), answer.text()), (status, body), "{range}");
-        assert_eq!(answer.field("content-range").as_deref(), content_range, "{range}");
-        assert_eq!(answer.field("content-length"), Some(body.len().to_string()), "{range}");
-        assert!(answer.is_hit(), "{range}");
-    }
-    let head = scene.ask(request("HEAD", "/", &[("range", "bytes=2-4")])).await;
-    assert_eq!((head.status(), head.field("content-length").as_deref()), (200, Some("10")), "ranges are for GET");
-    assert_eq!(scene.calls(), 1);
-}
-
-#[tokio::test]
-async fn if_range_asks_for_the_part_of_what_the_client_has() {
-    let scene = Scene::new(exact(), ten_bytes());
-    scene.get("/").await;
-    for (if_range, status) in [
-        ("\"1\"", 206),
-        ("\"2\"", 200),
-        ("W/\"1\"", 200),
-        ("Tue, 14 Nov 2023 20:00:00 GMT", 206),
-        ("Tue, 14 Nov 2023 20:00:01 GMT", 200),
-        ("nonsense", 200),
-    ] {
-        let answer = scene.ask(get("/", &[("range", "bytes=2-4"), ("if-range", if_range)])).await;
-        assert_eq!(answer.status(), status, "{if_range}");
-    }
-    let unchanged = scene.ask(get("/", &[("range", "bytes=2-4"), ("if-none-match", "\"1\"")])).await;
-    assert_eq!(unchanged.status(), 304, "the condition comes first");
-}
-
-#[tokio::test]
-async fn a_range_that_is_not_stored_passes_through() {
-    let scene = Scene::new(
-        exact(),
-        Origin::new(|call| async move {
-            Ok(match seen(call.request.headers(), "range").as_str() {
-                "none" => response(200, TEN, "0123456789"),
-                range => {
-                    assert_eq!(range, "bytes=2-4");
-                    let part = [("cache-control", "max-age=60"), ("content-range", "bytes 2-4/10")];
-                    response(206, &part, "234")
-                }
-            })
-        }),
-    );
-    for _ in 0..2 {
-        let part = scene.ask(get("/", &[("range", "bytes=2-4")])).await;
-        assert_eq!((part.status(), part.text()), (206, "234"));
-        assert_eq!(part.cache_status(), "bartizan; fwd=uri-miss");
-    }
-    assert_eq!(scene.get("/").await.text(), "0123456789", "the part was not stored as the whole");
     assert_eq!(scene.calls(), 3);
 }
 

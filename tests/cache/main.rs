@@ -15,6 +15,7 @@ mod privacy;
 mod profiles;
 mod purge;
 mod query;
+mod ranges;
 mod readiness;
 mod rules;
 mod stale;

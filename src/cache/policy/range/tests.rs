@@ -32,16 +32,35 @@ fn a_single_range_is_cut_to_the_body() {
         ("bytes=10-", Extent::Unsatisfiable),
         ("bytes=99999999999999999999999-", Extent::Unsatisfiable),
         ("bytes=-0", Extent::Unsatisfiable),
+        ("bytes=0-1,", Extent::Part(0..2)),
+        ("bytes=10-, 0-1, -0", Extent::Part(0..2)),
+        ("bytes=10-,11-12", Extent::Unsatisfiable),
     ] {
         assert_eq!(of_ten(range), want, "{range}");
     }
 }
 
 #[test]
-fn several_or_malformed_ranges_get_the_whole() {
+fn several_ranges_come_as_asked() {
+    for (range, want) in [
+        ("bytes=0-1,3-4", &[0..2, 3..5][..]),
+        ("bytes=-1 ,\t,0-0", &[9..10, 0..1]),
+        ("bytes=0-1,2-3,4-", &[0..2, 2..4, 4..10]),
+        ("bytes=0-0,1-1,10-,3-3,4-4,5-5,6-6,7-7", &[0..1, 1..2, 3..4, 4..5, 5..6, 6..7, 7..8]),
+    ] {
+        assert_eq!(of_ten(range), Extent::Parts(want.to_vec()), "{range}");
+    }
+}
+
+#[test]
+fn malformed_and_greedy_ranges_get_the_whole() {
     for range in [
-        "bytes=0-1,3-4",
-        "bytes=0-1,",
+        "bytes=0-1,1-2",
+        "bytes=5-,0-1,-5",
+        "bytes=0-1,3",
+        "bytes=0-1,4-2",
+        "bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8",
+        "bytes=,",
         "bytes=4-2",
         "bytes=-",
         "bytes=",
@@ -92,7 +111,32 @@ fn if_range_must_name_the_stored_response_exactly() {
 fn content_ranges_are_written_as_first_and_last() {
     assert_eq!(content_range(&(2..5), 10), "bytes 2-4/10");
     assert_eq!(content_range(&(0..u64::MAX), u64::MAX), "bytes 0-18446744073709551614/18446744073709551615");
-    assert_eq!(unsatisfied_range(10), "bytes */10");
+}
+
+#[test]
+fn a_416_is_not_to_be_kept_in_the_place_of_the_response() {
+    let stored = headers(&[
+        ("age", "1"),
+        ("cache-control", "max-age=60"),
+        ("cdn-cache-control", "max-age=600"),
+        ("surrogate-control", "max-age=600"),
+        ("expires", DATE),
+        ("date", DATE),
+        ("etag", r#""a""#),
+        ("content-type", "text/plain"),
+        ("content-encoding", "gzip"),
+        ("content-length", "10"),
+        ("access-control-allow-origin", "*"),
+        ("vary", "origin"),
+    ]);
+    let want = headers(&[
+        ("date", DATE),
+        ("access-control-allow-origin", "*"),
+        ("vary", "origin"),
+        ("content-length", "0"),
+        ("content-range", "bytes */10"),
+    ]);
+    assert_eq!(unsatisfied(&stored, 10), want);
 }
 
 proptest! {
@@ -100,6 +144,18 @@ proptest! {
     fn a_part_lies_within_the_body(range in "bytes=[0-9]{0,22}-[0-9]{0,22}", length in any::<u64>()) {
         if let Extent::Part(part) = extent(&headers(&[("range", &range)]), &HeaderMap::new(), length, NOW) {
             prop_assert!(part.start < part.end && part.end <= length);
+        }
+    }
+
+    #[test]
+    fn parts_lie_within_the_body_and_apart(range in "bytes=[0-9]{0,2}-[0-9]{0,2}(,[0-9]{0,2}-[0-9]{0,2}){1,9}", length in 0..100u64) {
+        if let Extent::Parts(parts) = extent(&headers(&[("range", &range)]), &HeaderMap::new(), length, NOW) {
+            let mut taken = vec![0; length as usize];
+            for part in &parts {
+                prop_assert!(part.start < part.end && part.end <= length);
+                taken[part.start as usize..part.end as usize].iter_mut().for_each(|times| *times += 1);
+            }
+            prop_assert!((2..=8).contains(&parts.len()) && taken.iter().all(|times| *times < 2));
         }
     }
 
