@@ -12,7 +12,7 @@ use super::{
     fill::Private,
     key::Audience,
     look::{Found, Look, relabel},
-    policy::conditional::{self, Validators},
+    policy::conditional,
     rules::Rules,
     sent::Sent,
     service::{Ask, Core, Miss},
@@ -24,7 +24,7 @@ use crate::{
     observe::event,
     private::PrivateMark,
     store::{
-        Ending, Kept, Key, Lease, Store,
+        Ending, Kept, Key, Lease, Leased, Store,
         fetch::{Alone, Arrival, Caller, Made, Verdict},
     },
 };
@@ -75,6 +75,27 @@ impl<S, T, B> Errand<S, T, B> {
             audience: self.audience,
             now: self.core.shared.plan.clock.now(),
         }
+    }
+}
+
+impl<S, T, ReqBody, ResBody> Errand<S, T, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    T: Store<Stored>,
+    ResBody: Body,
+{
+    /// A HEAD goes inwards as it came. It holds the lease of the page that it may speak of meanwhile: what was read before
+    /// a purge is not kept after it.
+    pub(crate) async fn head(self, key: Key) -> Answer<ResBody, S::Error> {
+        let core = Arc::clone(&self.core);
+        let seen = self.stale.as_ref().map(Kept::version);
+        let leased = core.shared.fetch.store().lease(key, seen).await;
+        let (sent, request) = self.send(Conditions::Head);
+        let response = core.origin.call(request).await?;
+        Ok(match leased {
+            Ok(Leased::Won(lease)) => sent.headed(key, lease, response).await,
+            _ => sent.deliver(response, Fate::Unled),
+        })
     }
 }
 
@@ -142,7 +163,7 @@ where
     async fn lead(mut self, key: Key, lease: L, seen: Option<Kept<Stored>>) -> Made<Self::Answer> {
         self.stale = seen;
         let core = Arc::clone(&self.core);
-        let (sent, request) = self.send(Conditions::OfTheCache);
+        let (sent, request) = self.send(Conditions::Cache);
         match core.origin.call(request).await {
             Ok(response) => sent.led(key, lease, response).await,
             Err(error) => match sent.rescue(None) {
@@ -159,7 +180,7 @@ where
     async fn alone(self, _why: Alone) -> Self::Answer {
         event!(why = ?_why, "without a lease");
         let core = Arc::clone(&self.core);
-        let (sent, request) = self.send(Conditions::OfTheClient);
+        let (sent, request) = self.send(Conditions::Client);
         let response = match core.origin.call(request).await {
             Ok(response) => response,
             Err(error) => return sent.rescue(None).ok_or(error),
@@ -178,15 +199,17 @@ where
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Conditions {
     /// The cache's: the validators of what it has, or none, so that the response can be stored whole.
-    OfTheCache,
+    Cache,
     /// The client's, if it has any; else as the cache's.
-    OfTheClient,
+    Client,
+    /// The client's, if it has any, whose HEAD it is.
+    Head,
 }
 
 impl<S, T, B> Errand<S, T, B> {
     /// Makes the request that goes inwards, of which the whole response is wanted.
     pub(crate) fn send_whole(self) -> (Sent<T>, Request<B>) {
-        self.send(Conditions::OfTheCache)
+        self.send(Conditions::Cache)
     }
 
     fn send(self, conditions: Conditions) -> (Sent<T>, Request<B>) {
@@ -198,16 +221,21 @@ impl<S, T, B> Errand<S, T, B> {
         (client.uri, client.headers) = (parts.uri.clone(), parts.headers.clone());
         let begun = shared.plan.clock.now();
 
+        settings.strip(&mut parts);
+        let asks_itself = match conditions {
+            Conditions::Cache => true,
+            Conditions::Client => !asked.condition(),
+            Conditions::Head => false,
+        };
         // A refresh may have been caused by a HEAD.
-        if parts.method == Method::HEAD {
+        if parts.method == Method::HEAD && conditions != Conditions::Head {
             parts.method = Method::GET;
         }
-        settings.strip(&mut parts);
         let mut validating = false;
-        if conditions == Conditions::OfTheCache || !asked.condition() {
+        if asks_itself {
             conditional::strip(&mut parts.headers);
             let page = stale.as_ref().and_then(|kept| kept.as_page());
-            if let Some(validators) = page.and_then(|page| Validators::of(&page.head, begun)) {
+            if let Some(validators) = page.and_then(|page| page.validators(begun)) {
                 validators.write(&mut parts.headers);
                 validating = true;
             }

@@ -63,6 +63,7 @@
 //! | `GET` or `HEAD`, a fresh response is stored | answered from the store, as 200, 206 or 304 | `hit` |
 //! | .. a stale one, within `stale-while-revalidate` | answered from the store, made anew in the background | `hit; ttl=-3` |
 //! | .. a stale one with a validator | the origin is asked whether it is still good | `fwd=stale; fwd-status=304; stored` |
+//! | `HEAD`, and the stored `GET` is stale | forwarded; if its validators match, the stored one is fresh again | `fwd=stale; stored` |
 //! | `GET`, and the origin fails, within `stale-if-error` | answered from the store | `fwd=stale; fwd-status=503; ttl=-3` |
 //! | `GET`, nothing is stored | one request goes to the handler, others wait for it | `fwd=uri-miss; stored`, `..; collapsed` |
 //! | .. but not for these `Vary` fields | the same | `fwd=vary-miss; stored` |
@@ -141,6 +142,7 @@ mod profile;
 mod query;
 mod query_method;
 mod read_ahead;
+mod renewal;
 mod rules;
 mod sent;
 mod service;

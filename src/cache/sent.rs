@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request, response};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request};
 use http_body::Body;
 
 use super::{
@@ -16,17 +16,16 @@ use super::{
         allowance::{Allowance, Principal},
         conditional::{self, Validators},
         control::RequestControl,
-        fields, freshness, groups, list, number,
+        fields, groups, list, number,
         reuse::Schedule,
         storable::{self, Chosen, Cookies, Reason, Storable, Terms, Times},
         targeted,
-        update::{self, Confirmed},
         vary::{self, Vary},
     },
     rules::Rules,
     spool::spool,
     status::{self, Cause, Collapse, Fate, Line},
-    stored::{Access, Page, Stored},
+    stored::{Access, Stored},
     tally::Tally,
     word::Caching,
 };
@@ -59,23 +58,6 @@ pub(crate) struct Sent<T> {
     pub(crate) tags: Vec<Tag>,
     pub(crate) private: Private,
     pub(crate) begun: Timestamp,
-}
-
-/// What a 304 makes of a stored page.
-pub(crate) struct Confirmation<B: Body> {
-    /// The client's response.
-    pub(crate) answer: Response<CacheBody<B>>,
-    /// Nothing if the page may not be kept.
-    renewed: Option<Renewed>,
-}
-
-/// A page with the head that a 304 gave it.
-struct Renewed {
-    page: Page,
-    /// The handler's.
-    tags: Vec<Tag>,
-    /// The fields that select it now, beyond those that did before.
-    selection: Vec<HeaderName>,
 }
 
 // === impl Sent ===
@@ -130,12 +112,6 @@ impl<T: Store<Stored>> Sent<T> {
         Made::with_rest(Ok(self.label(response, status, &key, fate)), rest).await
     }
 
-    /// The page whose validators were sent, if this status says that it is still good.
-    pub(crate) fn validated(&self, status: StatusCode) -> Option<&Page> {
-        let is_confirmed = self.validating && status == StatusCode::NOT_MODIFIED;
-        self.stale.as_ref().filter(|_| is_confirmed)?.as_page()
-    }
-
     /// The stale page in place of a status that RFC 5861, 4 counts as an error, where that is allowed.
     pub(crate) fn failed<B: Body>(&self, status: StatusCode) -> Option<Response<CacheBody<B>>> {
         matches!(status.as_u16(), 500 | 502..=504).then(|| self.rescue(Some(status)))?
@@ -156,103 +132,12 @@ impl<T: Store<Stored>> Sent<T> {
         Some(answer)
     }
 
-    /// A 304 to the validators of `page`: it is good for longer, and has some new fields.
-    pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
-        let now = self.shared.plan.clock.now();
-        let line = |fate, given| self.line().status(StatusCode::NOT_MODIFIED, given).fate(fate).key(&self.key).value();
-        let is_too_large = not_modified.headers.keys_len() > storable::MOST_FIELDS;
-        if is_too_large || update::confirms(&not_modified.headers, &page.head) == Confirmed::Another {
-            // RFC 9111, 4.3.4: it updates nothing. The client has what the origin says has not changed.
-            let mut answer = page.answer(Head::from(&self.client), self.asked, now);
-            let line = line(Fate::Unled, answer.status());
-            relabel(&mut answer, line);
-            return Confirmation { answer, renewed: None };
-        }
-        let word = not_modified.extensions.remove::<Caching>().unwrap_or_default();
-        let mut head = page.head.clone();
-        head.remove(header::AGE);
-        let mut head = update::updated(&head, &not_modified.headers, now);
-        self.rules.settings().add_vary(self.asked, &mut head);
-        // RFC 9111, 4.1: if the 304 brings a `Vary`, that is what selects the page from now on.
-        let says =
-            if not_modified.headers.contains_key(header::VARY) { &not_modified.headers } else { &HeaderMap::new() };
-        let selection = self.selection(says);
-        let storable = self.storable(page.status, &head, &word, now);
-        let (schedule, access, dropped, fate) = match (storable, &selection) {
-            (Storable::Yes(terms), Ok(_)) => {
-                let schedule = self.schedule(&terms, now);
-                let fate = Fate::Stored { fresh_until: schedule.fresh_until, now };
-                (schedule, Access::of(&terms), terms.drop, fate)
-            }
-            (Storable::No(reason), _) | (Storable::Yes(_), &Err(reason)) => {
-                let initial_age = freshness::initial_age(&head, self.begun, now);
-                let schedule = Schedule { answered: now, initial_age, ..page.schedule };
-                (schedule, page.access, Vec::new(), Fate::Uncacheable(reason))
-            }
-        };
-        let stored = fields::stored(&head, &dropped, now);
-        let cost = now.since(self.begun);
-        let content = (page.body.clone(), page.trailers.clone());
-        let renewed = Page::new(page.status, stored, content, (schedule, access, cost), &self.shared.labels.hit);
-        let mut answer = renewed.answer(Head::from(&self.client), self.asked, now);
-        // What is kept from the store is for the one who asked nevertheless.
-        for (name, value) in head.iter().filter(|(name, _)| dropped.contains(name) && **name != header::AGE) {
-            let _full = answer.headers_mut().try_append(name, value.clone());
-        }
-        let line = line(fate, answer.status());
-        relabel(&mut answer, line);
-        let renewed = selection.ok().filter(|_| matches!(fate, Fate::Stored { .. })).map(|selection| Renewed {
-            page: renewed,
-            tags: word.into_tags().into_iter().chain(self.groups(&head)).collect(),
-            selection,
-        });
-        Confirmation { answer, renewed }
-    }
-
     /// The response as it came, with what the cache has to say of it.
     pub(crate) fn deliver<B: Body>(&self, mut response: Response<B>, fate: Fate) -> Response<CacheBody<B>> {
         response.extensions_mut().remove::<Caching>();
         self.rules.settings().add_vary(self.asked, response.headers_mut());
         let status = response.status();
         self.label(response.map(CacheBody::inner), status, &self.key, fate)
-    }
-
-    async fn renew<B, L>(
-        &self,
-        key: Key,
-        lease: L,
-        page: &Page,
-        not_modified: response::Parts,
-    ) -> Response<CacheBody<B>>
-    where
-        L: Lease<Stored>,
-        B: Body,
-    {
-        let Confirmation { answer, renewed } = self.confirmed(page, not_modified);
-        if let Some(Renewed { page, tags, selection }) = renewed {
-            let before = self.stale.iter().flat_map(|kept| kept.tags().iter().cloned());
-            let tags = self.tags.iter().cloned().chain(tags).chain(before).collect();
-            let keep_until = self.keep_until(&page.schedule, &page.head, page.schedule.answered);
-            let stays = selection.is_empty();
-            let key = self.destination(key, &selection);
-            if let Some(lease) = self.narrow(key, lease, selection, keep_until).await {
-                let page = Stored::page(page);
-                // Under another key there is no body yet that a store could leave where it is.
-                let filled = if stays {
-                    lease.refresh(page, keep_until, tags).await
-                } else {
-                    lease.fill(page, keep_until, tags).await
-                };
-                fill::stored(filled, &self.shared);
-            }
-        } else {
-            lease.disband(Ending::Uncacheable).await;
-            // What may no longer be stored, or is not what the origin confirmed, would be asked about for ever.
-            if !self.is_one_of_many() {
-                fill::removed(self.shared.fetch.store().remove(key.primary()).await);
-            }
-        }
-        answer
     }
 
     /// Ends a lease whose response may not be stored.
@@ -279,14 +164,14 @@ impl<T: Store<Stored>> Sent<T> {
     }
 
     /// Whether the request is personal, and there is a page that still serves others.
-    fn is_one_of_many(&self) -> bool {
+    pub(crate) fn is_one_of_many(&self) -> bool {
         let now = self.shared.plan.clock.now();
         let page = self.stale.as_ref().and_then(|kept| kept.as_page());
         matches!(self.audience, Audience::Personal(_)) && page.is_some_and(|page| now < page.schedule.useless_from())
     }
 
     /// The variant of `key` that the request's values of `names` select.
-    fn destination(&self, key: Key, names: &[HeaderName]) -> Key {
+    pub(crate) fn destination(&self, key: Key, names: &[HeaderName]) -> Key {
         if names.is_empty() {
             return key;
         }
@@ -294,7 +179,7 @@ impl<T: Store<Stored>> Sent<T> {
     }
 
     /// Moves the lease to `key`, which the request's values of `names` select.
-    async fn narrow<L>(&self, key: Key, lease: L, names: Vec<HeaderName>, keep_until: Timestamp) -> Option<L>
+    pub(crate) async fn narrow<L>(&self, key: Key, lease: L, names: Vec<HeaderName>, keep_until: Timestamp) -> Option<L>
     where
         L: Lease<Stored>,
     {
@@ -306,7 +191,7 @@ impl<T: Store<Stored>> Sent<T> {
 
     /// The fields that select the response beyond those that selected the key already, with those of the signs on the
     /// way; nothing, if there are none.
-    fn selection(&self, head: &HeaderMap) -> Result<Vec<HeaderName>, Reason> {
+    pub(crate) fn selection(&self, head: &HeaderMap) -> Result<Vec<HeaderName>, Reason> {
         let Vary::On(mut names) = vary::parse(head) else { return Err(Reason::Vary) };
         let signed: &[HeaderName] = self.sign.as_ref().map_or(&[], |sign| sign.names());
         let settings = self.rules.settings();
@@ -330,7 +215,13 @@ impl<T: Store<Stored>> Sent<T> {
         }
     }
 
-    fn storable(&self, status: StatusCode, head: &HeaderMap, word: &Caching, answered: Timestamp) -> Storable {
+    pub(crate) fn storable(
+        &self,
+        status: StatusCode,
+        head: &HeaderMap,
+        word: &Caching,
+        answered: Timestamp,
+    ) -> Storable {
         if word.is_never() {
             return Storable::No(Reason::Handler);
         }
@@ -377,7 +268,7 @@ impl<T: Store<Stored>> Sent<T> {
             dropped: terms.drop.clone(),
             set_cookie: settings.set_cookie,
             tags: self.tags.iter().cloned().chain(tags).chain(self.groups(head)).collect(),
-            keep_until: self.keep_until(&schedule, head, answered),
+            keep_until: self.keep_until(&schedule, Validators::of(head, answered).as_ref()),
             begun: self.begun,
             declared,
             complete_at: declared.filter(|_| !head.contains_key(header::TRAILER)),
@@ -388,14 +279,14 @@ impl<T: Store<Stored>> Sent<T> {
     }
 
     /// The tags of the groups that a response says it is in.
-    fn groups(&self, head: &HeaderMap) -> Vec<Tag> {
+    pub(crate) fn groups(&self, head: &HeaderMap) -> Vec<Tag> {
         let names = groups::named(head, &groups::CACHE_GROUPS);
         let (uri, settings, host) = (&self.client.uri, self.rules.settings(), Asked::of(&self.client.headers).1);
         names.iter().filter_map(|name| key::group(&self.shared.seed, settings, uri, host, name)).collect()
     }
 
     /// The times of a response on these terms, jittered.
-    fn schedule(&self, terms: &Terms, answered: Timestamp) -> Schedule {
+    pub(crate) fn schedule(&self, terms: &Terms, answered: Timestamp) -> Schedule {
         let jitter = self.rules.settings().jitter;
         let left = terms.lifetime.saturating_sub(terms.initial_age);
         // RFC 9111, 4.2: what the origin stated may be shortened, never stretched.
@@ -408,10 +299,9 @@ impl<T: Store<Stored>> Sent<T> {
         Schedule::new(&Terms { lifetime, ..terms.clone() }, answered)
     }
 
-    fn keep_until(&self, schedule: &Schedule, head: &HeaderMap, answered: Timestamp) -> Timestamp {
-        let can_be_validated = Validators::of(head, answered).is_some();
-        let grace = if can_be_validated { VALIDATION_GRACE } else { Duration::ZERO };
-        schedule.useless_from().max(answered).plus(grace)
+    pub(crate) fn keep_until(&self, schedule: &Schedule, validators: Option<&Validators>) -> Timestamp {
+        let grace = if validators.is_some() { VALIDATION_GRACE } else { Duration::ZERO };
+        schedule.useless_from().max(schedule.answered).plus(grace)
     }
 
     /// The response that the client's own conditions select. They were not sent inwards, so they are judged here.
@@ -442,7 +332,7 @@ impl<T: Store<Stored>> Sent<T> {
         response
     }
 
-    fn line(&self) -> Line<'_> {
+    pub(crate) fn line(&self) -> Line<'_> {
         self.shared.labels.forwarded(self.cause).collapsed(self.collapse)
     }
 }

@@ -285,6 +285,10 @@ impl<S, T> Cache<S, T> {
         if control.only_if_cached {
             return ResponseFuture::answered(self.core.shared.not_cached());
         }
+        if ask.parts.method == Method::HEAD && miss.stale.is_some() && !control.no_store {
+            let key = miss.key;
+            return ResponseFuture::working(Errand::new(Arc::clone(&self.core), ask, miss).head(key));
+        }
         // A part, a head or what must not be stored cannot be shared: no lease is asked for.
         if ask.asked.range() || control.no_store || ask.parts.method == Method::HEAD {
             let shared = &self.core.shared;

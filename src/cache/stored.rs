@@ -1,7 +1,7 @@
 //! What the cache keeps under a key.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
     digits,
-    policy::{reuse::Schedule, storable::Terms},
+    policy::{conditional::Validators, reuse::Schedule, storable::Terms},
     status::CACHE_STATUS,
 };
 use crate::{clock::Timestamp, store::Value};
@@ -48,6 +48,8 @@ pub(crate) struct Page {
     pub(crate) cost: Duration,
     /// When a refresh in the background was last begun.
     refreshed: AtomicU64,
+    /// Whether asking by its validators has led nowhere.
+    is_doubted: AtomicBool,
 }
 
 /// Which personal requests a response may answer, on its own explicit word.
@@ -150,7 +152,9 @@ impl Page {
         }
         let _full = dressed.try_append(CACHE_STATUS, hit.clone());
         // Cloned once, so that the map is as small as its fields allow.
-        Self { status, head: dressed.clone(), body, trailers, schedule, access, cost, refreshed: AtomicU64::new(0) }
+        let head = dressed.clone();
+        let (refreshed, is_doubted) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { status, head, body, trailers, schedule, access, cost, refreshed, is_doubted }
     }
 
     /// Whether this caller is the one who begins a refresh.
@@ -158,5 +162,15 @@ impl Page {
         let last = self.refreshed.load(Ordering::Relaxed);
         let due = now.since(Timestamp::from_millis(last)) >= REFRESH_RETRY || last > now.as_millis();
         due && self.refreshed.compare_exchange(last, now.as_millis(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// What the origin can be asked by whether the page still holds; nothing if it can only be fetched anew.
+    pub(crate) fn validators(&self, now: Timestamp) -> Option<Validators> {
+        if self.is_doubted.load(Ordering::Relaxed) { None } else { Validators::of(&self.head, now) }
+    }
+
+    /// Asking by its validators has led nowhere: from now on a whole response is asked for, until one takes its place.
+    pub(crate) fn doubt(&self) {
+        self.is_doubted.store(true, Ordering::Relaxed);
     }
 }

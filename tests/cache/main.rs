@@ -21,3 +21,4 @@ mod rules;
 mod stale;
 mod status;
 mod streaming;
+mod validation;

@@ -3,6 +3,8 @@
 //!
 //! [`answer`] runs on every hit: nothing in it allocates.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 use super::{freshness::single_date, list::trimmed};
@@ -117,6 +119,16 @@ pub(crate) fn strip(asked: &mut HeaderMap) {
 pub(crate) fn etag(headers: &HeaderMap) -> Option<EntityTag<'_>> {
     headers.get(header::ETAG).and_then(|value| EntityTag::parse(value.as_bytes()))
 }
+
+/// The `Last-Modified` of a response, if equal dates mean equal bytes: RFC 9110, 8.8.2.2 asks that the response was made
+/// well after it.
+pub(crate) fn strong_last_modified(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
+    let modified = single_date(headers, &header::LAST_MODIFIED, now)?;
+    let made = single_date(headers, &header::DATE, now)?;
+    (modified.plus(WELL_AFTER) <= made).then_some(modified)
+}
+
+const WELL_AFTER: Duration = Duration::from_secs(60);
 
 // === impl Validators ===
 

@@ -1,13 +1,12 @@
 //! Byte ranges of a complete stored body. RFC 9110, 14
 
-use std::{ops::Range, time::Duration};
+use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
-    conditional::{EntityTag, etag},
+    conditional::{EntityTag, etag, strong_last_modified},
     date,
-    freshness::single_date,
     list::{Members, trimmed},
     number::decimal,
 };
@@ -143,14 +142,8 @@ fn is_unchanged(asked: &HeaderMap, stored: &HeaderMap, now: Timestamp) -> bool {
     if let Some(tag) = EntityTag::parse(line.as_bytes()) {
         return etag(stored).is_some_and(|current| current.strongly_equals(tag));
     }
-    let modified = single_date(stored, &header::LAST_MODIFIED, now);
-    // RFC 9110, 8.8.2.2: a date is a strong validator only if the response was made well after it.
-    let made = single_date(stored, &header::DATE, now);
-    let is_strong = modified.zip(made).is_some_and(|(modified, made)| modified.plus(MINUTE) <= made);
-    is_strong && date::parse(line, now) == modified
+    strong_last_modified(stored, now).is_some_and(|modified| date::parse(line, now) == Some(modified))
 }
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests;

@@ -15,6 +15,8 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 #[test]
 fn a_304_with_another_validator_speaks_of_another_response() {
     use Confirmed::{Another, Stored};
+    const LONG_AGO: &str = "Sat, 05 Nov 1994 08:49:37 GMT";
+    const MADE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     for (new, old, want) in [
         (&[][..], &[("etag", r#""a""#)][..], Stored),
         (&[("etag", r#""a""#)], &[("etag", r#""a""#)], Stored),
@@ -29,8 +31,39 @@ fn a_304_with_another_validator_speaks_of_another_response() {
         (&[("etag", r#""a""#)], &[("etag", r#"W/"a""#)], Another),
         (&[("etag", r#""a""#)], &[("last-modified", "x")], Another),
         (&[("last-modified", "y")], &[("last-modified", "x")], Another),
+        // The origin makes entity tags by now, and the date is a strong validator too.
+        (&[("etag", r#""a""#), ("last-modified", LONG_AGO)], &[("last-modified", LONG_AGO), ("date", MADE)], Stored),
+        (&[("etag", r#""a""#), ("last-modified", MADE)], &[("last-modified", MADE), ("date", MADE)], Another),
+        (&[("etag", r#""a""#), ("last-modified", MADE)], &[("last-modified", LONG_AGO), ("date", MADE)], Another),
+        (&[("etag", r#""a""#)], &[("last-modified", LONG_AGO), ("date", MADE)], Another),
     ] {
-        assert_eq!(confirms(&headers(new), &headers(old)), want, "{new:?} of {old:?}");
+        assert_eq!(confirms(&headers(new), &headers(old), NOW), want, "{new:?} of {old:?}");
+    }
+}
+
+#[test]
+fn a_200_to_head_speaks_of_what_has_its_validators_and_its_length() {
+    use Confirmed::{Another, Stored, Unsaid};
+    let both = &[("etag", r#""a""#), ("last-modified", "x")][..];
+    for (new, old, want) in [
+        (both, both, Stored),
+        (&[("etag", r#""a""#)], both, Stored),
+        (&[("last-modified", "x")], both, Stored),
+        (&[("etag", r#""a""#), ("content-length", "10")], both, Stored),
+        (&[("etag", r#"W/"a""#)], &[("etag", r#"W/"a""#)], Stored),
+        (&[("etag", r#""b""#)], both, Another),
+        (&[("etag", r#"W/"a""#)], both, Another),
+        (&[("etag", r#""a""#), ("last-modified", "y")], both, Another),
+        (&[("etag", r#""b""#), ("last-modified", "x")], both, Another),
+        (&[("etag", r#""a""#)], &[("last-modified", "x")], Another),
+        (&[("last-modified", "x")], &[("etag", r#""a""#)], Another),
+        (&[("etag", r#""a""#), ("content-length", "11")], both, Another),
+        (&[("etag", r#""a""#), ("content-length", "10, 11")], both, Another),
+        (&[("content-length", "11")], &[], Another),
+        (&[("content-length", "10")], both, Unsaid),
+        (&[], both, Unsaid),
+    ] {
+        assert_eq!(confirms_head(&headers(new), &headers(old), 10), want, "{new:?} of {old:?}");
     }
 }
 
