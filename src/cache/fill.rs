@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::{Body, Frame};
 
 use super::{
+    etag::Tagger,
     layer::Shared,
     policy::{allowance::SetCookie, reuse::Schedule},
     spool::{self, Writer},
@@ -25,6 +26,8 @@ pub(crate) struct Draft {
     pub(crate) status: StatusCode,
     /// The fields that are stored.
     pub(crate) head: HeaderMap,
+    /// Makes the entity tag that they lack.
+    pub(crate) tagger: Option<Tagger>,
     pub(crate) schedule: Schedule,
     pub(crate) access: Access,
     /// The fields that are for the one who asked; of the head they are gone already.
@@ -76,8 +79,13 @@ impl Draft {
     /// Reads `body` to its end, into the spool and, if it may be, into the store.
     ///
     /// What is stored is there before the last byte reaches the client, so that a client who asks again finds it.
-    pub(crate) async fn fill<B, L, T>(self, mut body: Pin<Box<B>>, writer: Writer<B>, lease: L, shared: Arc<Shared<T>>)
-    where
+    pub(crate) async fn fill<B, L, T>(
+        mut self,
+        mut body: Pin<Box<B>>,
+        writer: Writer<B>,
+        lease: L,
+        shared: Arc<Shared<T>>,
+    ) where
         B: Body,
         L: Lease<Stored>,
     {
@@ -116,6 +124,9 @@ impl Draft {
                     };
                 }
                 copy.data.extend_from_slice(data);
+                if let Some(tagger) = &mut self.tagger {
+                    tagger.write(data);
+                }
             } else if let Some(trailers) = frame.trailers_ref() {
                 copy.trailers = Some(Box::new(trailers.clone()));
             }
@@ -175,7 +186,8 @@ impl Draft {
         hit: &HeaderValue,
     ) -> Page {
         let cost = now.since(self.begun);
-        Page::new(self.status, self.head, (body, trailers), (self.schedule, self.access, cost), hit)
+        let own_etag = self.tagger.map(Tagger::tag);
+        Page::new(self.status, (self.head, own_etag), (body, trailers), (self.schedule, self.access, cost), hit)
     }
 }
 

@@ -127,6 +127,7 @@ mod budget;
 mod counters;
 mod digits;
 mod errand;
+mod etag;
 mod fill;
 mod future;
 mod handle;

@@ -96,7 +96,7 @@ impl<T: Store<Stored>> Sent<T> {
     /// A 304 to the validators of `page`: it is good for longer, and has some new fields.
     pub(crate) fn confirmed<B: Body>(&self, page: &Page, mut not_modified: response::Parts) -> Confirmation<B> {
         let now = self.shared.plan.clock.now();
-        if update::confirms(&not_modified.headers, &page.head, now) == Confirmed::Another {
+        if update::confirms(&not_modified.headers, &page.given_head(), now) == Confirmed::Another {
             page.doubt();
             return Confirmation { answer: self.unconfirmed(page, now), outcome: Outcome::Doubted };
         }
@@ -131,7 +131,7 @@ impl<T: Store<Stored>> Sent<T> {
         let page = self.stale.as_ref().and_then(|kept| kept.as_page());
         if let Some(page) = page.filter(|_| response.status() == StatusCode::OK) {
             let (now, head) = (self.shared.plan.clock.now(), response.headers());
-            match update::confirms_head(head, &page.head, page.body.len() as u64) {
+            match update::confirms_head(head, &page.given_head(), page.body.len() as u64) {
                 Confirmed::Stored if head.keys_len() <= storable::MOST_FIELDS => {
                     let word = response.extensions().get::<Caching>().cloned().unwrap_or_default();
                     let renewed = self.renewed(page, head, word, now);
@@ -166,9 +166,7 @@ impl<T: Store<Stored>> Sent<T> {
 
     /// `page` with the fields of a newer head.
     fn renewed(&self, page: &Page, newer: &HeaderMap, word: Caching, now: Timestamp) -> Renewed {
-        let mut head = page.head.clone();
-        head.remove(header::AGE);
-        let mut head = update::updated(&head, newer, now);
+        let mut head = update::updated(&page.given_head(), newer, now);
         self.rules.settings().add_vary(self.asked, &mut head);
         // RFC 9111, 4.1: if the newer head brings a `Vary`, that is what selects the page from now on.
         let selection =
@@ -198,7 +196,8 @@ impl<T: Store<Stored>> Sent<T> {
         let aside = aside.collect();
         let content = (page.body.clone(), page.trailers.clone());
         let terms = (schedule, access, now.since(self.begun));
-        let page = Page::new(page.status, stored, content, terms, &self.shared.labels.hit);
+        let own_etag = page.own_etag().filter(|_| !stored.contains_key(header::ETAG)).cloned();
+        let page = Page::new(page.status, (stored, own_etag), content, terms, &self.shared.labels.hit);
         Renewed { page, aside, tags, selection: selection.unwrap_or_default(), fate }
     }
 

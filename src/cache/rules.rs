@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
 
 use super::{
     asked::Asked,
+    etag::Etags,
     key,
     policy::{
         accept::Preferences,
@@ -72,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) request_cookies: RequestCookies,
     pub(crate) authorized: Authorized,
     pub(crate) post: Post,
+    pub(crate) etags: Etags,
 }
 
 /// Whether a request's `Cache-Control` may ask for a fresher response than the one stored.
@@ -295,6 +297,20 @@ impl Rules {
         self.set(|settings| settings.heuristics = Heuristics::On)
     }
 
+    /// Gives a strong `ETag` to every stored 200 that came without one, so that clients which have it are answered with a
+    /// 304. Off by default.
+    ///
+    /// It is a hash of the stored bytes, of their `Content-Type` and their `Content-Encoding`, and the same on each node. It
+    /// is known when the body has come to its end: the request that caused the fill has none, nor has a body over the
+    /// [limit](Self::body_limit). The handler is never asked by it when the page is stale, since it does not know it;
+    /// and it fails an `If-Match` that it evaluates.
+    ///
+    /// A layer that compresses must lie inside of the cache: outside it would put other bytes under the same tag.
+    #[must_use]
+    pub fn generate_etags(self) -> Self {
+        self.set(|settings| settings.etags = Etags::Generated)
+    }
+
     /// Lets clients ask for more than freshness: `no-cache`, `max-age`, `min-fresh`, `max-stale` in a request's
     /// `Cache-Control` (RFC 9111, 5.2.1). Off by default, since it lets any client send every request to the handler.
     #[must_use]
@@ -428,6 +444,7 @@ impl Default for Settings {
             request_cookies: RequestCookies::Personal,
             authorized: Authorized::Apart,
             post: Post::Forwarded,
+            etags: Etags::Given,
         }
     }
 }

@@ -262,6 +262,7 @@ impl<T: Store<Stored>> Sent<T> {
         let declared = list::members(head, &header::CONTENT_LENGTH).next().and_then(number::decimal);
         Draft {
             status,
+            tagger: settings.etags.tagger(status, head),
             head: fields::stored(head, &terms.drop, answered),
             schedule,
             access: Access::of(terms),

@@ -46,6 +46,8 @@ pub(crate) struct Page {
     pub(crate) access: Access,
     /// How long it took to make.
     pub(crate) cost: Duration,
+    /// Whether the entity tag is the cache's own, of which the origin does not know.
+    has_own_etag: bool,
     /// When a refresh in the background was last begun.
     refreshed: AtomicU64,
     /// Whether asking by its validators has led nowhere.
@@ -131,16 +133,20 @@ impl Access {
 // === impl Page ===
 
 impl Page {
-    /// A page of a response's end-to-end fields.
+    /// A page of a response's end-to-end fields, and of the entity tag that the cache makes for it.
     pub(crate) fn new(
         status: StatusCode,
-        mut head: HeaderMap,
+        (mut head, own_etag): (HeaderMap, Option<HeaderValue>),
         (body, trailers): (Bytes, Option<Box<HeaderMap>>),
         (schedule, access, cost): (Schedule, Access, Duration),
         hit: &HeaderValue,
     ) -> Self {
         if trailers.is_none() {
             let _full = head.try_insert(header::CONTENT_LENGTH, digits::value(body.len() as u64));
+        }
+        let has_own_etag = own_etag.is_some();
+        if let Some(own_etag) = own_etag {
+            let _full = head.try_insert(header::ETAG, own_etag);
         }
         // By names and not by lines, of which there may be more than a map has room for names.
         let mut dressed = HeaderMap::try_with_capacity(head.keys_len() + 2).unwrap_or_default();
@@ -154,7 +160,7 @@ impl Page {
         // Cloned once, so that the map is as small as its fields allow.
         let head = dressed.clone();
         let (refreshed, is_doubted) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self { status, head, body, trailers, schedule, access, cost, refreshed, is_doubted }
+        Self { status, head, body, trailers, schedule, access, cost, has_own_etag, refreshed, is_doubted }
     }
 
     /// Whether this caller is the one who begins a refresh.
@@ -166,7 +172,23 @@ impl Page {
 
     /// What the origin can be asked by whether the page still holds; nothing if it can only be fetched anew.
     pub(crate) fn validators(&self, now: Timestamp) -> Option<Validators> {
-        if self.is_doubted.load(Ordering::Relaxed) { None } else { Validators::of(&self.head, now) }
+        let validators = if self.is_doubted.load(Ordering::Relaxed) { None } else { Validators::of(&self.head, now) };
+        if self.has_own_etag { validators?.without_etag() } else { validators }
+    }
+
+    /// The head without what the cache put into it for each use.
+    pub(crate) fn given_head(&self) -> HeaderMap {
+        let mut head = self.head.clone();
+        head.remove(header::AGE);
+        if self.has_own_etag {
+            head.remove(header::ETAG);
+        }
+        head
+    }
+
+    /// The entity tag that the cache made.
+    pub(crate) fn own_etag(&self) -> Option<&HeaderValue> {
+        self.head.get(header::ETAG).filter(|_| self.has_own_etag)
     }
 
     /// Asking by its validators has led nowhere: from now on a whole response is asked for, until one takes its place.

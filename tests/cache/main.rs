@@ -7,6 +7,7 @@ mod bad_input;
 mod counters;
 mod detached;
 mod dropped;
+mod etags;
 mod flight;
 mod groups;
 mod http;

@@ -143,6 +143,11 @@ impl Validators {
         (found.etag.is_some() || found.last_modified.is_some()).then_some(found)
     }
 
+    /// Without the entity tag, of which the origin does not know.
+    pub(crate) fn without_etag(self) -> Option<Self> {
+        self.last_modified.is_some().then_some(Self { etag: None, ..self })
+    }
+
     /// Makes a request ask whether the stored response still holds, instead of whatever its client asked.
     pub(crate) fn write(self, asked: &mut HeaderMap) {
         strip(asked);
