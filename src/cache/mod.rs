@@ -109,6 +109,9 @@
 //!   [`Rules::add_key_header`], or strip them with [`Rules::ignore_header`]. `docs/poisoning.md` goes through all inputs.
 //! - **What else changes it is not in the key.** An identity that an outer layer puts into the request's extensions, with
 //!   no cookie or `Authorization` left beside it (a client certificate, say), must be made a [principal](Rules::principal).
+//! - **Compression belongs inside where ranges are asked for.** There each encoding is a variant with its own bytes. Outside,
+//!   one response is stored and encoded for each client; tower-http's layer then leaves a strong `ETag` as it is, for other
+//!   bytes than those it was made for, and encodes an answer of several ranges as if it were a page.
 //! - **The key has the URI that the layer sees.** axum's `nest` strips its prefix before layers inside of it: `/a/items` and
 //!   `/b/items` are then one resource in a shared store, unless their rules say where they are
 //!   [mounted](Rules::mounted_at). Or put the layer around the outer router.

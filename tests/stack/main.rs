@@ -35,6 +35,8 @@ use tokio::{
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
+mod compression;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn layer() -> CacheLayer<Memory<Stored>> {
