@@ -16,7 +16,8 @@ use super::{
         allowance::{Allowance, Principal},
         conditional::{self, Validators},
         control::RequestControl,
-        fields, groups, list, number,
+        fields, groups,
+        length::{self, Length},
         reuse::Schedule,
         storable::{self, Chosen, Cookies, Reason, Storable, Terms, Times},
         targeted,
@@ -259,7 +260,10 @@ impl<T: Store<Stored>> Sent<T> {
     fn draft(&self, status: StatusCode, head: &HeaderMap, terms: &Terms, tags: Vec<Tag>, answered: Timestamp) -> Draft {
         let settings = self.rules.settings();
         let schedule = self.schedule(terms, answered);
-        let declared = list::members(head, &header::CONTENT_LENGTH).next().and_then(number::decimal);
+        let declared = match length::stated(head) {
+            Length::Bytes(length) => Some(length),
+            Length::Unsaid | Length::Unclear => None,
+        };
         Draft {
             status,
             tagger: settings.etags.tagger(status, head),

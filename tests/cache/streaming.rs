@@ -15,7 +15,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 
 use crate::support::{
-    Answer, Body, Origin, Scene, answers, crowd, exact, get, pipe, request, response, settle, streamed, take,
+    Answer, Body, Origin, Scene, answers, crowd, exact, get, pipe, request, response, settle, streamed, take, texts,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -331,6 +331,24 @@ async fn a_body_that_is_not_as_long_as_it_says_is_not_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_body_of_unclear_length_is_not_stored() {
+    for lengths in [["5", "6"], ["5", "x"]] {
+        let origin = Origin::new(move |_| async move {
+            let [one, two] = lengths;
+            Ok(response(
+                200,
+                &[("cache-control", "max-age=60"), ("content-length", one), ("content-length", two)],
+                "12345",
+            ))
+        });
+        let scene = Scene::new(exact(), origin);
+        let answer = scene.get("/").await;
+        assert_eq!((answer.text(), answer.cache_status().as_str()), ("12345", "bartizan; fwd=uri-miss; detail=length"));
+        assert_eq!(scene.cache.counters().stored, 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_stored_is_there_before_its_last_byte_reaches_the_client() {
     let declared = Origin::new(|_| async {
         let (tap, body) = pipe();
@@ -410,6 +428,108 @@ async fn a_body_that_broke_off_is_not_stored() {
     assert!(sent(&scene, "/").await.into_body().collect().await.is_err());
     assert_eq!(scene.get("/").await.cache_status(), "bartizan; fwd=uri-miss; stored");
     assert_eq!(scene.get("/").await.text(), "half");
+    assert_eq!(scene.calls(), 2);
+}
+
+/// Bodies of which the first `broken` break off half way, or panic there.
+fn breaking(broken: usize, panics: bool) -> Origin {
+    Origin::new(move |call| async move {
+        let (tap, body) = pipe();
+        let number = call.number;
+        tokio::spawn(async move {
+            take(10).await;
+            tap.data("half").await;
+            take(10).await;
+            if number >= broken {
+                tap.data(" whole").await;
+            } else if !panics {
+                tap.broken().await;
+            } else {
+                tap.data("panic").await;
+            }
+        });
+        let body = body.map_frame(|frame| {
+            assert!(frame.data_ref().is_none_or(|data| data != "panic"), "the body's own");
+            frame
+        });
+        Ok(streamed(200, FRESH, body.boxed_unsync()))
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_body_that_breaks_off_has_a_whole_one() {
+    for panics in [false, true] {
+        let scene = Scene::new(exact(), breaking(1, panics));
+        let leader = tokio::spawn(sent(&scene, "/").await.into_body().collect());
+        let waiting = answers(crowd(&scene, 10, "/")).await;
+        assert_eq!(texts(&waiting), ["half whole"], "panics: {panics}");
+        assert_eq!(scene.calls(), 2, "one of them led; panics: {panics}");
+        match leader.await {
+            Ok(broken) => assert!(!panics && broken.is_err(), "its own client sees the break"),
+            Err(failed) => assert!(panics && failed.is_panic(), "and the panic"),
+        }
+        assert!(scene.get("/").await.is_hit(), "panics: {panics}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_always_break_off_strand_nobody_and_fill_nothing() {
+    let scene = Scene::new(exact(), breaking(usize::MAX, false));
+    let crowd: Vec<_> = (0..10).map(|_| tokio::spawn(scene.send(get("/", &[])))).collect();
+    for one in crowd {
+        let response = tokio::time::timeout(MINUTE, one).await.expect("not stranded").expect("no panic");
+        let body = response.expect("the head came").into_body();
+        assert!(body.collect().await.is_err(), "what broke off is nobody's whole body");
+    }
+    assert_eq!((scene.calls(), scene.cache.counters().stored), (10, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_errs_after_its_last_byte_is_not_stored() {
+    let origin = Origin::new(|_| async {
+        let (tap, body) = pipe();
+        tokio::spawn(async move {
+            tap.data("hello").await;
+            tap.broken().await;
+        });
+        Ok(streamed(200, FRESH, body))
+    });
+    let scene = Scene::new(exact(), origin);
+    assert!(sent(&scene, "/").await.into_body().collect().await.is_err());
+    assert_eq!(scene.cache.counters().stored, 0);
+}
+
+// RFC 9111, 5.2.2.6: nor is anything else.
+#[tokio::test(start_paused = true)]
+async fn what_says_no_transform_is_given_byte_for_byte() {
+    const FIELDS: &[(&str, &str)] = &[
+        ("cache-control", "max-age=60, no-transform"),
+        ("content-type", "image/x-odd; q=\"1\""),
+        ("content-encoding", "x-odd"),
+        ("content-language", "tlh"),
+        ("last-modified", "Tue, 14 Nov 2023 20:00:00 GMT"),
+    ];
+    let body: Vec<u8> = (0..=255).cycle().take(5000).collect();
+    let whole = body.clone();
+    let origin = Origin::new(move |call| {
+        let is_conditional = call.request.headers().contains_key("if-modified-since");
+        let body = body.clone();
+        async move { Ok(if is_conditional { response(304, &FIELDS[..1], "") } else { response(200, FIELDS, body) }) }
+    });
+    let scene = Scene::new(exact().generate_etags(), origin);
+    for round in ["miss", "hit", "validated", "hit again"] {
+        if round == "validated" {
+            scene.advance(61);
+        }
+        let answer = scene.get("/").await;
+        assert_eq!(answer.body, whole, "{round}");
+        for (name, value) in FIELDS {
+            assert_eq!(answer.field(name).as_deref(), Some(*value), "{name}, {round}");
+        }
+    }
+    let part = scene.ask(get("/", &[("range", "bytes=100-4099")])).await;
+    assert_eq!(part.body, whole[100..4100]);
+    assert_eq!(part.field("cache-control").as_deref(), Some(FIELDS[0].1), "those further out must obey it too");
     assert_eq!(scene.calls(), 2);
 }
 

@@ -9,6 +9,7 @@
 //! | [`reuse`] | may this stored response be used now? |
 //! | [`conditional`], [`range`] | is a 304 or a 206 enough for this client? |
 //! | [`storable`], [`allowance`], [`freshness`] | may this new response be stored, and for how long? |
+//! | [`length`] | how long does the response say that it is? |
 //! | [`fields`], [`update`] | which of its fields are kept, and what does a 304 change? |
 //! | [`invalidate`], [`groups`] | what does an unsafe request make invalid? |
 //!
@@ -26,6 +27,7 @@ pub(crate) mod forwarding;
 pub(crate) mod freshness;
 pub(crate) mod groups;
 pub(crate) mod invalidate;
+pub(crate) mod length;
 pub(crate) mod list;
 pub(crate) mod number;
 pub(crate) mod range;

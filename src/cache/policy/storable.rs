@@ -8,7 +8,9 @@ use super::{
     allowance::{Allowance, Heuristics, Principal, SetCookie},
     conditional,
     control::{RequestControl, ResponseControl, Scope},
-    freshness, list, number, vary,
+    freshness,
+    length::{self, Length},
+    list, vary,
 };
 use crate::clock::Timestamp;
 
@@ -96,6 +98,8 @@ pub enum Reason {
     NoCache,
     /// The body is longer than the rule allows, or the head has thousands of fields.
     TooLarge,
+    /// Its `Content-Length` is no number, or several different ones: whether it is complete could not be told.
+    Length,
     /// The handler said [`never`](crate::cache::Caching::never).
     Handler,
     /// Something personal was used to make it: the exchange bears the [private mark](crate::private).
@@ -192,9 +196,12 @@ fn forbidden(
     if is_event_stream(headers) {
         return Some(Reason::EventStream);
     }
-    let length = list::members(headers, &header::CONTENT_LENGTH).next().and_then(number::decimal);
-    let is_too_large = length > Some(allowance.body_limit) || headers.keys_len() > MOST_FIELDS;
-    is_too_large.then_some(Reason::TooLarge)
+    let length = match length::stated(headers) {
+        Length::Unsaid => 0,
+        Length::Bytes(length) => length,
+        Length::Unclear => return Some(Reason::Length),
+    };
+    (length > allowance.body_limit || headers.keys_len() > MOST_FIELDS).then_some(Reason::TooLarge)
 }
 
 fn terms(
@@ -332,6 +339,7 @@ impl Reason {
             Self::Stale => "stale",
             Self::NoCache => "no-cache",
             Self::TooLarge => "too-large",
+            Self::Length => "length",
             Self::Handler => "handler",
             Self::PrivateMark => "private-mark",
         }

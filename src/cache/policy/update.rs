@@ -7,8 +7,7 @@ use super::{
     conditional::{etag, strong_last_modified},
     date,
     fields::hop_by_hop,
-    list::members,
-    number::decimal,
+    length::{self, Length},
 };
 use crate::clock::Timestamp;
 
@@ -41,8 +40,12 @@ pub(crate) fn confirms_head(head: &HeaderMap, stored: &HeaderMap, length: u64) -
     let same_tag = etag(head).map(|new| etag(stored) == Some(new));
     let same_date =
         head.get(header::LAST_MODIFIED).map(|new| stored.get(header::LAST_MODIFIED).is_some_and(|old| old == new));
-    let has_length = |text| decimal(text) == Some(length);
-    if same_tag == Some(false) || same_date == Some(false) || !members(head, &header::CONTENT_LENGTH).all(has_length) {
+    let same_length = match length::stated(head) {
+        Length::Unsaid => true,
+        Length::Bytes(stated) => stated == length,
+        Length::Unclear => false,
+    };
+    if same_tag == Some(false) || same_date == Some(false) || !same_length {
         Confirmed::Another
     } else if same_tag.or(same_date).is_some() {
         Confirmed::Stored

@@ -159,7 +159,8 @@ fn what_cannot_match_end_or_fit_is_not_stored() {
         (("content-length", "11"), Some(Reason::TooLarge)),
         (("content-length", "99999999999999999999999"), Some(Reason::TooLarge)),
         (("content-length", "10"), None),
-        (("content-length", "junk"), None),
+        (("content-length", "junk"), Some(Reason::Length)),
+        (("content-length", "1, 2"), Some(Reason::Length)),
     ] {
         assert_eq!(reason(ANYONE, 200, &[field], &small), want, "{field:?}");
     }
