@@ -17,7 +17,7 @@ use super::{
     sent::Sent,
     service::{Ask, Core, Miss},
     status::{Cause, Collapse, Fate},
-    stored::{Kind, Stored},
+    stored::{Kind, Page, Stored},
     tally::{Asker, Tally},
 };
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) struct Errand<S, T, B> {
     cause: Cause,
     collapse: Collapse,
     /// The last sign on the way to the key.
-    sign: Option<Kept<Stored>>,
+    sign: Option<(Key, Kept<Stored>)>,
     /// The last page found there, which was not good enough.
     stale: Option<Kept<Stored>>,
     /// Whether a request waits for it, which is then counted.
@@ -64,6 +64,23 @@ impl<S, T, B> Errand<S, T, B> {
     /// A refresh that nobody waits for.
     pub(crate) fn in_background(self) -> Self {
         Self { asker: Asker::Nobody, ..self }
+    }
+
+    /// The answer from a page that is good enough.
+    fn reused<A: Body>(&self, page: &Page, key: &Key, stale: bool, arrival: Arrival) -> Response<CacheBody<A>> {
+        let (look, shared) = (self.look(), &self.core.shared);
+        let mut response = look.answer(page, key, stale);
+        match arrival {
+            Arrival::Stored if stale => shared.counts.stale.raise(),
+            Arrival::Stored => shared.counts.hits.raise(),
+            Arrival::Awaited => {
+                shared.counts.collapsed.raise();
+                let line = shared.labels.forwarded(self.cause).collapsed(Collapse::Reused);
+                let line = line.status(page.status, response.status());
+                relabel(&mut response, line.ttl(page.schedule.fresh_until, look.now).key(key).value());
+            }
+        }
+        response
     }
 
     fn look(&self) -> Look<'_, T> {
@@ -116,22 +133,23 @@ where
         let look = self.look();
         match (look.judge(key, kept), kept.kind()) {
             (Found::Good { stale, .. }, Kind::Page(page)) => {
-                let mut response = look.answer(page, key, stale);
-                match arrival {
-                    Arrival::Stored if stale => self.core.shared.counts.stale.raise(),
-                    Arrival::Stored => self.core.shared.counts.hits.raise(),
-                    Arrival::Awaited => {
-                        self.core.shared.counts.collapsed.raise();
-                        let line = self.core.shared.labels.forwarded(self.cause).collapsed(Collapse::Reused);
-                        let line = line.status(page.status, response.status());
-                        let line = line.ttl(page.schedule.fresh_until, look.now).key(key);
-                        relabel(&mut response, line.value());
+                Verdict::Answer(Ok(self.reused(page, key, stale, arrival)))
+            }
+            (Found::Same(there), _) => {
+                let same = look.same(&there);
+                match (same.as_ref().and_then(|kept| kept.as_page()), arrival) {
+                    (Some(page), _) => Verdict::Answer(Ok(self.reused(page, &there, false, arrival))),
+                    // Its maker left this sign just now.
+                    (None, Arrival::Awaited) => {
+                        self.key = there;
+                        Verdict::Elsewhere(there)
                     }
+                    (None, Arrival::Stored) => Verdict::Expired,
                 }
-                Verdict::Answer(Ok(response))
             }
             (Found::Elsewhere(variant), _) => {
-                (self.key, self.cause, self.sign, self.stale) = (variant, Cause::Variant, Some(kept.clone()), None);
+                (self.key, self.cause, self.stale) = (variant, Cause::Variant, None);
+                self.sign = Some((*key, kept.clone()));
                 Verdict::Elsewhere(variant)
             }
             (Found::Pass, _) => Verdict::Alone,

@@ -37,6 +37,8 @@ pub(crate) enum Found {
     Good { stale: bool, refresh: bool },
     /// A sign to a variant.
     Elsewhere(Key),
+    /// A sign to a page that others make, good for this request too while it is fresh.
+    Same(Key),
     /// A sign that there is nothing to look for.
     Pass,
     /// A response that cannot be used as it is.
@@ -57,6 +59,7 @@ impl<T> Look<'_, T> {
                 let variant = key::variant(&self.shared.seed, key, names, self.settings.seen(self.head.headers));
                 Found::Elsewhere(key.with_variant(variant))
             }
+            Kind::Same(variant) => Found::Same(key.with_variant(*variant)),
             Kind::Pass if self.now < kept.keep_until() => Found::Pass,
             Kind::Pass => Found::Nothing,
         }

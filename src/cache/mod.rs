@@ -136,6 +136,7 @@ mod future;
 mod handle;
 mod invalidation;
 mod key;
+mod language;
 mod layer;
 mod look;
 mod multipart;

@@ -6,7 +6,7 @@ use http::{HeaderName, header};
 
 use super::{
     policy::vary::Spelling,
-    rules::{Authorized, Post, RequestCookies, Rules},
+    rules::{Authorized, Languages, Post, RequestCookies, Rules},
 };
 use crate::expiry::{EarlyRefresh, Jitter};
 
@@ -24,6 +24,7 @@ impl Rules {
     /// | [`share_authorized`](Self::share_authorized) | off | on |
     /// | [`store_post`](Self::store_post) | off | on |
     /// | [`normalise_vary`](Self::normalise_vary) | off | on |
+    /// | [`share_languages`](Self::share_languages) | off | on |
     /// | [`jitter`](Self::jitter) | 10 % | none: caches further out count on the lifetime too |
     /// | [`early_refresh`](Self::early_refresh) | XFetch | never |
     ///
@@ -44,6 +45,7 @@ impl Rules {
             .share_authorized()
             .store_post()
             .normalise_vary()
+            .share_languages()
             .jitter(Jitter::NONE)
             .early_refresh(EarlyRefresh::NEVER)
     }
@@ -70,6 +72,17 @@ impl Rules {
     #[must_use]
     pub fn normalise_vary(self) -> Self {
         self.set(|settings| settings.spelling = Spelling::Normal)
+    }
+
+    /// Answers requests with the page in the language that they want most, in whichever words they say so: who asks for
+    /// `de, en;q=0.5` is given the page with `Content-Language: de` that was made for `en, de`, and there is one such page
+    /// for all. Off by default.
+    ///
+    /// For handlers whose response to `Accept-Language` depends on nothing but the language it is in. This goes beyond
+    /// RFC 9111, 4.1, by which every list of languages that means something else has a response of its own.
+    #[must_use]
+    pub fn share_languages(self) -> Self {
+        self.set(|settings| settings.languages = Languages::Shared)
     }
 
     /// Gives everyone what was made for a request with `Authorization`, if the response says `public`, `s-maxage` or

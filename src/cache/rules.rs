@@ -73,6 +73,7 @@ pub(crate) struct Settings {
     pub(crate) request_cookies: RequestCookies,
     pub(crate) authorized: Authorized,
     pub(crate) post: Post,
+    pub(crate) languages: Languages,
     pub(crate) etags: Etags,
 }
 
@@ -107,6 +108,13 @@ pub(crate) enum Post {
     Forwarded,
     /// It is stored if it is what a `GET` would be answered with.
     Stored,
+}
+
+/// Whether requests share a response in the language they want most, in whichever words they asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Languages {
+    Apart,
+    Shared,
 }
 
 #[derive(Clone)]
@@ -444,6 +452,7 @@ impl Default for Settings {
             request_cookies: RequestCookies::Personal,
             authorized: Authorized::Apart,
             post: Post::Forwarded,
+            languages: Languages::Apart,
             etags: Etags::Given,
         }
     }

@@ -10,6 +10,7 @@ use super::{
     body::CacheBody,
     fill::{self, Draft, Private},
     key::{self, Audience},
+    language,
     layer::Shared,
     look::relabel,
     policy::{
@@ -50,7 +51,7 @@ pub(crate) struct Sent<T> {
     pub(crate) cause: Cause,
     pub(crate) collapse: Collapse,
     /// The last sign on the way to the key.
-    pub(crate) sign: Option<Kept<Stored>>,
+    pub(crate) sign: Option<(Key, Kept<Stored>)>,
     /// The page that was not good enough.
     pub(crate) stale: Option<Kept<Stored>>,
     /// Whether its validators were sent.
@@ -59,6 +60,14 @@ pub(crate) struct Sent<T> {
     pub(crate) tags: Vec<Tag>,
     pub(crate) private: Private,
     pub(crate) begun: Timestamp,
+}
+
+/// Two places for a response that is in one language.
+struct ByLanguage {
+    /// Under the words in which the request asked for languages.
+    own: Key,
+    /// Under its language.
+    there: Key,
 }
 
 // === impl Sent ===
@@ -98,8 +107,18 @@ impl<T: Store<Stored>> Sent<T> {
         };
         let draft = self.draft(parts.status, &parts.headers, &terms, word.into_tags(), answered);
         let (status, fate) = (parts.status, Fate::Stored { fresh_until: draft.schedule.fresh_until, now: answered });
+        let by_language = self.by_language(key, &selection, &parts.headers);
         let key = self.destination(key, &selection);
-        let Some(lease) = self.narrow(key, lease, selection, draft.keep_until).await else {
+        let narrowed = self.narrow(key, lease, selection, draft.keep_until).await;
+        let (key, narrowed) = match (narrowed, by_language) {
+            (Some(lease), Some(ByLanguage { own, there })) if key == own && key != there => {
+                (there, leave_sign(lease, there, Stored::same(there.variant()), draft.keep_until).await)
+            }
+            // It is where others find a language that this is not.
+            (Some(_), Some(ByLanguage { there, .. })) if key != there => (key, None),
+            (narrowed, _) => (key, narrowed),
+        };
+        let Some(lease) = narrowed else {
             return Made::now(Ok(self.deliver(Response::from_parts(parts, body), Fate::Unled)));
         };
 
@@ -187,14 +206,25 @@ impl<T: Store<Stored>> Sent<T> {
         if names.is_empty() {
             return Some(lease);
         }
-        lease.narrow(key.variant(), Stored::vary(names), keep_until.plus(SIGN_GRACE)).await.ok().flatten()
+        leave_sign(lease, key, Stored::vary(names), keep_until).await
+    }
+
+    /// Where a response belongs that the fields `selection` select from `key` on, if it is in one language.
+    fn by_language(&self, key: Key, selection: &[HeaderName], head: &HeaderMap) -> Option<ByLanguage> {
+        let (at, names) = match &self.sign {
+            Some((at, sign)) if selection.is_empty() => (at, sign.names()),
+            _ => (&key, selection),
+        };
+        let (seed, settings, headers) = (&self.shared.seed, self.rules.settings(), &self.client.headers);
+        let there = language::variant(seed, settings, (at, names), headers, language::of(head)?)?;
+        Some(ByLanguage { own: self.destination(*at, names), there })
     }
 
     /// The fields that select the response beyond those that selected the key already, with those of the signs on the
     /// way; nothing, if there are none.
     pub(crate) fn selection(&self, head: &HeaderMap) -> Result<Vec<HeaderName>, Reason> {
         let Vary::On(mut names) = vary::parse(head) else { return Err(Reason::Vary) };
-        let signed: &[HeaderName] = self.sign.as_ref().map_or(&[], |sign| sign.names());
+        let signed: &[HeaderName] = self.sign.as_ref().map_or(&[], |(_, sign)| sign.names());
         let settings = self.rules.settings();
         names.retain(|name| !signed.contains(name) && !settings.key_headers.contains(name));
         if !names.is_empty() {
@@ -340,6 +370,14 @@ impl<T: Store<Stored>> Sent<T> {
     pub(crate) fn line(&self) -> Line<'_> {
         self.shared.labels.forwarded(self.cause).collapsed(self.collapse)
     }
+}
+
+/// Leaves `sign` where the lease is, and moves it to `key`.
+async fn leave_sign<L>(lease: L, key: Key, sign: Stored, keep_until: Timestamp) -> Option<L>
+where
+    L: Lease<Stored>,
+{
+    lease.narrow(key.variant(), sign, keep_until.plus(SIGN_GRACE)).await.ok().flatten()
 }
 
 /// How long an entry that can be validated is kept beyond its use without.

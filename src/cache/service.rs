@@ -23,7 +23,7 @@ use super::{
     policy::{control::RequestControl, invalidate},
     post,
     query_method::Content,
-    rules::{Authorized, Post, Rules},
+    rules::{Authorized, Languages, Post, Rules},
     status::Cause,
     stored::Stored,
 };
@@ -59,7 +59,7 @@ pub(super) struct Ask<B> {
 /// What a walk along the signs of a resource ends at.
 enum Walk {
     /// A page that may be used.
-    Good { kept: Kept<Stored>, key: Key, sign: Option<Kept<Stored>>, stale: bool, refresh: bool },
+    Good { kept: Kept<Stored>, key: Key, sign: Option<(Key, Kept<Stored>)>, stale: bool, refresh: bool },
     /// The resource is known as uncacheable.
     Pass,
     /// Nothing that may be used as it is.
@@ -71,8 +71,8 @@ pub(super) struct Miss {
     pub(super) key: Key,
     pub(super) cause: Cause,
     pub(super) stale: Option<Kept<Stored>>,
-    /// The last sign on the way, with all the fields that selected the key.
-    pub(super) sign: Option<Kept<Stored>>,
+    /// The last sign on the way, with all the fields that selected the key, and where it stands.
+    pub(super) sign: Option<(Key, Kept<Stored>)>,
 }
 
 /// More signs than one resource needs; a longer way is left to the fetch.
@@ -365,7 +365,8 @@ impl<T: Store<Stored>> Look<'_, T> {
     fn walk(&self, key: Key) -> Walk {
         match self.audience {
             Audience::Everyone | Audience::Principal => match self.walk_from(key) {
-                Walk::Miss(miss) if self.is_given_authorized() => self.walk_authorized(key, miss),
+                Walk::Miss(miss) if self.is_given_authorized() => self.walk_languages(self.walk_authorized(key, miss)),
+                walk @ Walk::Miss(_) => self.walk_languages(walk),
                 walk => walk,
             },
             Audience::Personal(personal) => self.walk_personal(key, personal),
@@ -385,6 +386,22 @@ impl<T: Store<Stored>> Look<'_, T> {
             // Not refreshed by this request: what it brings belongs elsewhere.
             Walk::Good { kept, key, sign, stale, refresh: _ } => Walk::Good { kept, key, sign, stale, refresh: false },
             Walk::Pass | Walk::Miss(_) => Walk::Miss(miss),
+        }
+    }
+
+    /// What there is in the language that is wanted most.
+    #[inline(never)]
+    fn walk_languages(&self, walk: Walk) -> Walk {
+        match walk {
+            Walk::Miss(Miss { sign: Some(sign), key, cause, stale })
+                if self.settings.languages == Languages::Shared =>
+            {
+                match self.in_wanted_language(&sign) {
+                    Some((key, kept)) => Walk::Good { kept, key, sign: Some(sign), stale: false, refresh: false },
+                    None => Walk::Miss(Miss { sign: Some(sign), key, cause, stale }),
+                }
+            }
+            walk => walk,
         }
     }
 
@@ -411,9 +428,15 @@ impl<T: Store<Stored>> Look<'_, T> {
                 Found::Good { stale, refresh } => {
                     return Walk::Good { kept, key: miss.key, sign: miss.sign, stale, refresh };
                 }
+                Found::Same(key) => {
+                    if let Some(kept) = self.same(&key) {
+                        return Walk::Good { kept, key, sign: miss.sign, stale: false, refresh: false };
+                    }
+                    break;
+                }
                 Found::Pass => return Walk::Pass,
                 Found::Elsewhere(variant) => {
-                    miss = Miss { key: variant, cause: Cause::Variant, stale: None, sign: Some(kept) };
+                    miss = Miss { key: variant, cause: Cause::Variant, stale: None, sign: Some((miss.key, kept)) };
                 }
                 Found::Expired(cause) => {
                     (miss.cause, miss.stale) = (cause, Some(kept));

@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Page(Page),
     /// The response depends on these request fields: look under the variant that they select.
     Vary(Box<[HeaderName]>),
+    /// The response is that of this variant of the same resource.
+    Same(u128),
     /// The response cannot be stored (hit-for-miss).
     Pass,
 }
@@ -80,6 +82,10 @@ impl Stored {
         Self(Kind::Vary(names.into()))
     }
 
+    pub(crate) fn same(variant: u128) -> Self {
+        Self(Kind::Same(variant))
+    }
+
     pub(crate) fn pass() -> Self {
         Self(Kind::Pass)
     }
@@ -93,14 +99,14 @@ impl Stored {
     pub(crate) fn names(&self) -> &[HeaderName] {
         match &self.0 {
             Kind::Vary(names) => names,
-            Kind::Page(_) | Kind::Pass => &[],
+            Kind::Page(_) | Kind::Same(_) | Kind::Pass => &[],
         }
     }
 
     pub(crate) fn as_page(&self) -> Option<&Page> {
         match &self.0 {
             Kind::Page(page) => Some(page),
-            Kind::Vary(_) | Kind::Pass => None,
+            Kind::Vary(_) | Kind::Same(_) | Kind::Pass => None,
         }
     }
 }
@@ -113,7 +119,7 @@ impl Value for Stored {
                 page.body.len() + weight_of(&page.head) + trailers
             }
             Kind::Vary(names) => names.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum(),
-            Kind::Pass => 0,
+            Kind::Same(_) | Kind::Pass => 0,
         }
     }
 }

@@ -11,6 +11,7 @@ mod etags;
 mod flight;
 mod groups;
 mod http;
+mod languages;
 mod poisoning;
 mod privacy;
 mod profiles;

@@ -67,6 +67,13 @@ impl<'a> Preferences<'a> {
         }
     }
 
+    /// What is wanted more than all else, if that is one.
+    pub(crate) fn first(&self) -> Option<&'a [u8]> {
+        let (first, rest) = self.choices().split_first()?;
+        let is_alone = rest.first().is_none_or(|second| second.weight < first.weight);
+        (is_alone && first.weight > 0 && first.name != b"*").then_some(first.name)
+    }
+
     fn choices(&self) -> &[Choice<'a>] {
         &self.choices[..self.len]
     }
