@@ -133,6 +133,9 @@ mod errand;
 mod etag;
 mod fill;
 mod future;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod invalidation;
 mod key;
