@@ -33,6 +33,9 @@ scenarios! {
     changes
     directives
     freshness
+    post
+    reverse_proxy
+    targeted
     parts
     query
     stale

@@ -65,6 +65,11 @@ fn ruled(at: &Place, rules: Rules, rule: &str) -> Result<Rules, Fault> {
         "key-header" => rules.add_key_header(field()?),
         "key-cookie" => rules.add_key_cookie(value),
         "ignore-cookie" => rules.ignore_cookie(value),
+        "reverse-proxy" => Rules::reverse_proxy(),
+        "targeted" => {
+            let names: Result<Vec<_>, _> = value.split(',').map(str::parse::<HeaderName>).collect();
+            rules.targeted_fields(names.map_err(|_| at.fault("field names"))?)
+        }
         "site" => rules.site(value),
         _ => return Err(at.fault(format!("no such rule: {rule:?}"))),
     })
