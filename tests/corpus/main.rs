@@ -32,7 +32,9 @@ scenarios! {
     cache_status
     changes
     directives
+    cache_status_more
     freshness
+    groups
     post
     reverse_proxy
     targeted

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bartizan::{
-    Rules,
+    CacheStatus, Rules,
     clock::{Clock, TestClock, Timestamp},
     expiry::{EarlyRefresh, Jitter},
 };
@@ -23,8 +23,13 @@ use crate::{
 /// What of the scenario does not come true: the first step that goes wrong, since what follows rests on it.
 pub(crate) async fn play(scenario: &Scenario) -> Result<(), Fault> {
     let mut rules = Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER);
+    let mut told = CacheStatus::new();
     for (at, rule) in &scenario.rules {
-        rules = ruled(at, rules, rule)?;
+        match rule.as_str() {
+            "cache-status=ttl" => told = told.ttl(),
+            "cache-status=key" => told = told.key(),
+            rule => rules = ruled(at, rules, rule)?,
+        }
     }
     let script = Script::default();
     let origin = script.clone();
@@ -33,7 +38,7 @@ pub(crate) async fn play(scenario: &Scenario) -> Result<(), Fault> {
             let origin = origin.clone();
             async move { origin.answer(call.request).await }
         }),
-        |layer| layer.rules(rules),
+        |layer| layer.rules(rules).cache_status(told),
     );
     script.0.lock().expect("nobody panics").clock = Some(scene.clock.clone());
     let start = scene.clock.now();
