@@ -33,13 +33,16 @@ scenarios! {
     changes
     directives
     cache_status_more
+    entity_tags
     freshness
     groups
     post
     reverse_proxy
     targeted
+    head
     parts
     query
+    several_ranges
     stale
     storing
     validation

@@ -75,6 +75,7 @@ fn ruled(at: &Place, rules: Rules, rule: &str) -> Result<Rules, Fault> {
             let names: Result<Vec<_>, _> = value.split(',').map(str::parse::<HeaderName>).collect();
             rules.targeted_fields(names.map_err(|_| at.fault("field names"))?)
         }
+        "generate-etags" => rules.generate_etags(),
         "site" => rules.site(value),
         _ => return Err(at.fault(format!("no such rule: {rule:?}"))),
     })
