@@ -98,7 +98,7 @@ impl<T> Look<'_, T> {
     }
 
     #[inline]
-    fn judge_page(&self, page: &Page) -> Found {
+    pub(crate) fn judge_page(&self, page: &Page) -> Found {
         let control;
         let demands = match self.settings.client_directives {
             ClientDirectives::Honoured if self.asked.control() => {

@@ -25,7 +25,7 @@ use super::{
     query_method::Content,
     rules::{Authorized, Languages, Post, Rules},
     status::Cause,
-    stored::Stored,
+    stored::{Page, Stored},
 };
 use crate::{
     observe::{Count, event},
@@ -147,7 +147,14 @@ where
         };
 
         let look = Look { shared, settings, head, asked, audience, now: shared.plan.clock.now() };
-        match look.walk(key) {
+        let first = shared.fetch.store().get_now(&key);
+        if let Some(page) = first.as_ref().and_then(|kept| look.plain_hit(kept)) {
+            let response = look.answer(page, &key, false);
+            shared.counts.hits.raise();
+            event!(method = %request.method(), uri = %head.uri, "hit");
+            return ResponseFuture::answered(response);
+        }
+        match look.walk(key, first) {
             Walk::Good { kept, key, sign, stale, refresh } => {
                 let Some(page) = kept.as_page() else { unreachable!("only pages are good") };
                 let response = look.answer(page, &key, stale);
@@ -360,16 +367,23 @@ impl<B> Ask<B> {
 // === impl Look ===
 
 impl<T: Store<Stored>> Look<'_, T> {
-    /// Follows the signs from `key` to what can be had at once.
+    /// The page that answers the request with nothing else to do, as most that are found under their first key.
     #[inline]
-    fn walk(&self, key: Key) -> Walk {
+    fn plain_hit<'a>(&self, kept: &'a Kept<Stored>) -> Option<&'a Page> {
+        let page = kept.as_page().filter(|_| !matches!(self.audience, Audience::Personal(_)))?;
+        matches!(self.judge_page(page), Found::Good { stale: false, refresh: false }).then_some(page)
+    }
+
+    /// Follows the signs from `key`, where `first` is, to what can be had at once.
+    #[inline(never)]
+    fn walk(&self, key: Key, first: Option<Kept<Stored>>) -> Walk {
         match self.audience {
-            Audience::Everyone | Audience::Principal => match self.walk_from(key) {
+            Audience::Everyone | Audience::Principal => match self.walk_on(key, first) {
                 Walk::Miss(miss) if self.is_given_authorized() => self.walk_languages(self.walk_authorized(key, miss)),
                 walk @ Walk::Miss(_) => self.walk_languages(walk),
                 walk => walk,
             },
-            Audience::Personal(personal) => self.walk_personal(key, personal),
+            Audience::Personal(personal) => self.walk_personal(key, first, personal),
         }
     }
 
@@ -407,8 +421,8 @@ impl<T: Store<Stored>> Look<'_, T> {
 
     /// What everyone has, if it says that it is open to such requests; else what those of the same kind have.
     #[inline(never)]
-    fn walk_personal(&self, key: Key, personal: Personal) -> Walk {
-        match self.walk_from(key) {
+    fn walk_personal(&self, key: Key, first: Option<Kept<Stored>>, personal: Personal) -> Walk {
+        match self.walk_on(key, first) {
             // Not refreshed by this request: a personal response to it would end what everyone has.
             Walk::Good { kept, key, sign, stale, refresh: _ }
                 if kept.as_page().is_some_and(|page| self.is_open(page)) =>
@@ -419,11 +433,14 @@ impl<T: Store<Stored>> Look<'_, T> {
         }
     }
 
-    #[inline]
     fn walk_from(&self, key: Key) -> Walk {
+        self.walk_on(key, self.shared.fetch.store().get_now(&key))
+    }
+
+    fn walk_on(&self, key: Key, mut found: Option<Kept<Stored>>) -> Walk {
         let mut miss = Miss { key, cause: Cause::Absent, stale: None, sign: None };
         for _ in 0..MOST_SIGNS {
-            let Some(kept) = self.shared.fetch.store().get_now(&miss.key) else { break };
+            let Some(kept) = found else { break };
             match self.judge(&miss.key, &kept) {
                 Found::Good { stale, refresh } => {
                     return Walk::Good { kept, key: miss.key, sign: miss.sign, stale, refresh };
@@ -437,6 +454,7 @@ impl<T: Store<Stored>> Look<'_, T> {
                 Found::Pass => return Walk::Pass,
                 Found::Elsewhere(variant) => {
                     miss = Miss { key: variant, cause: Cause::Variant, stale: None, sign: Some((miss.key, kept)) };
+                    found = self.shared.fetch.store().get_now(&variant);
                 }
                 Found::Expired(cause) => {
                     (miss.cause, miss.stale) = (cause, Some(kept));
