@@ -140,7 +140,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
             ("--listen", _) => options.listen = value,
             ("--origin", _) => options.origin = value.parse()?,
             ("--profile", "default") => {}
-            ("--profile", "conformance") => options.rules = Rules::reverse_proxy(),
+            ("--profile", "conformance") => options.rules = Rules::reverse_proxy().share_languages(),
             _ => return Err(format!("unknown: {option} {value}").into()),
         }
     }

@@ -101,6 +101,8 @@ impl Page {
         let head = partial.headers_mut();
         head.insert(header::CONTENT_LENGTH, digits::value(body.left()));
         head.insert(header::CONTENT_TYPE, content_type);
+        // RFC 9110, 15.3.7.2
+        head.remove(header::CONTENT_RANGE);
         *partial.status_mut() = StatusCode::PARTIAL_CONTENT;
         *partial.body_mut() = CacheBody::multipart(body);
         partial

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response, request::Parts};
+use http::{Method, Request, Response, StatusCode, header, request::Parts};
 use http_body::Body;
 use tower_service::Service;
 
@@ -105,14 +105,29 @@ where
     /// a purge is not kept after it.
     pub(crate) async fn head(self, key: Key) -> Answer<ResBody, S::Error> {
         let core = Arc::clone(&self.core);
-        let seen = self.stale.as_ref().map(Kept::version);
-        let leased = core.shared.fetch.store().lease(key, seen).await;
+        let lease = match self.renewable() {
+            // A wait that is not kept hands the lease to the next, and does not hold it up here.
+            Some(seen) => match core.shared.fetch.store().lease(key, Some(seen.version())).await {
+                Ok(Leased::Won(lease)) if core.shared.fetch.has(&key, seen) => Some(lease),
+                Ok(_) | Err(_) => None,
+            },
+            None => None,
+        };
         let (sent, request) = self.send(Conditions::Head);
         let response = core.origin.call(request).await?;
-        Ok(match leased {
-            Ok(Leased::Won(lease)) => sent.headed(key, lease, response).await,
-            _ => sent.deliver(response, Fate::Unled),
+        Ok(match lease {
+            Some(lease) => sent.headed(key, lease, response).await,
+            None => sent.deliver(response, Fate::Unled),
         })
+    }
+
+    /// The stored page, if the head of a newer response can tell whether it speaks of it.
+    fn renewable(&self) -> Option<&Kept<Stored>> {
+        let can_tell = |page: &Page| {
+            page.status == StatusCode::OK
+                && (page.head.contains_key(header::ETAG) || page.head.contains_key(header::LAST_MODIFIED))
+        };
+        self.stale.as_ref().filter(|kept| kept.as_page().is_some_and(can_tell))
     }
 }
 
@@ -135,8 +150,8 @@ where
             (Found::Good { stale, .. }, Kind::Page(page)) => {
                 Verdict::Answer(Ok(self.reused(page, key, stale, arrival)))
             }
-            (Found::Same(there), _) => {
-                let same = look.same(&there);
+            (Found::Same(there, language), _) => {
+                let same = look.in_language(&there, &language);
                 match (same.as_ref().and_then(|kept| kept.as_page()), arrival) {
                     (Some(page), _) => Verdict::Answer(Ok(self.reused(page, &there, false, arrival))),
                     // Its maker left this sign just now.

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header, request::Parts, uri::PathAndQuery};
+use http::{
+    HeaderMap, Method, Request, Response, StatusCode, Uri, header,
+    request::Parts,
+    uri::{PathAndQuery, Scheme},
+};
 use http_body::Body;
 use tower_service::Service;
 
@@ -101,7 +105,8 @@ impl<T: Store<Stored>> Invalidation<T> {
     /// Whether the answer says that it is what the target is from now on.
     pub(crate) fn is_answered_by_itself(&self, status: StatusCode, head: &HeaderMap) -> bool {
         let target = self.absolute().unwrap_or_else(|| self.target.uri.clone());
-        status.is_success() && invalidate::names_itself(&target, head)
+        // RFC 9110, 8.7: it is the content that is what the target is; a 202 or 204 has none of it.
+        status == StatusCode::OK && invalidate::names_itself(&target, head)
     }
 
     /// Removes what is pending: the target, where no answer came that says more.
@@ -147,12 +152,14 @@ impl<T: Store<Stored>> Invalidation<T> {
 
     /// The target as an absolute URI, which references are resolved against.
     fn absolute(&self) -> Option<Uri> {
-        if self.target.uri.authority().is_some() {
-            return Some(self.target.uri.clone());
+        let path = self.target.uri.path_and_query()?.clone();
+        let mut absolute = self.rules.settings().site.as_ref().unwrap_or(&self.target.uri).clone().into_parts();
+        if absolute.authority.is_none() {
+            absolute.authority = Some(self.target.headers.get(header::HOST)?.as_bytes().try_into().ok()?);
         }
-        let host = self.target.headers.get(header::HOST)?.to_str().ok()?;
-        let path = self.target.uri.path_and_query()?.as_str();
-        Uri::builder().scheme("http").authority(host).path_and_query(path).build().ok()
+        absolute.scheme.get_or_insert(Scheme::HTTP);
+        absolute.path_and_query = Some(path);
+        Uri::from_parts(absolute).ok()
     }
 }
 

@@ -10,9 +10,14 @@ use super::{
     look::{Found, Look},
     policy::{accept::Preferences, list::members},
     rules::{Languages, Settings},
-    stored::{Page, Stored},
+    stored::Stored,
 };
 use crate::store::{Kept, Key, Seed, Store};
+
+/// Whether the rules share languages among what the fields `names` select.
+pub(crate) fn are_shared(settings: &Settings, names: &[HeaderName]) -> bool {
+    settings.languages == Languages::Shared && names.contains(&header::ACCEPT_LANGUAGE)
+}
 
 /// Where the page in `language` is, among those that the fields `names` select under the sign at `sign`.
 pub(crate) fn variant(
@@ -22,12 +27,12 @@ pub(crate) fn variant(
     headers: &HeaderMap,
     language: HeaderValue,
 ) -> Option<Key> {
-    let selects = settings.languages == Languages::Shared && names.contains(&header::ACCEPT_LANGUAGE);
-    selects.then(|| {
-        let mut headers = headers.clone();
-        headers.insert(header::ACCEPT_LANGUAGE, language);
-        sign.with_variant(key::variant(seed, sign, names, settings.seen(&headers)))
-    })
+    if !are_shared(settings, names) {
+        return None;
+    }
+    let mut headers = headers.clone();
+    headers.try_insert(header::ACCEPT_LANGUAGE, language).ok()?;
+    Some(sign.with_variant(key::variant(seed, sign, names, settings.seen(&headers))))
 }
 
 /// The one language that a response says it is in.
@@ -44,11 +49,13 @@ fn wanted(headers: &HeaderMap) -> Option<HeaderValue> {
 }
 
 impl<T: Store<Stored>> Look<'_, T> {
-    /// The page that a sign of its own points to, if it is fresh. Nobody but who asks for that language alone makes it
+    /// The page under `key`, if it is fresh and in this language. Nobody but who asks for that language alone makes it
     /// anew: to the others the handler may have another answer by then.
-    pub(crate) fn same(&self, key: &Key) -> Option<Kept<Stored>> {
+    pub(crate) fn in_language(&self, key: &Key, language: &HeaderValue) -> Option<Kept<Stored>> {
         let kept = self.shared.fetch.store().get_now(key)?;
-        matches!(self.judge(key, &kept), Found::Good { stale: false, .. }).then_some(kept)
+        let is_in = |own: HeaderValue| own.as_bytes().eq_ignore_ascii_case(language.as_bytes());
+        let is_it = kept.as_page().and_then(|page| of(&page.head)).is_some_and(is_in);
+        (is_it && matches!(self.judge(key, &kept), Found::Good { stale: false, .. })).then_some(kept)
     }
 
     /// A fresh page in the language that the request wants most, made for one that asked for it in other words.
@@ -57,9 +64,6 @@ impl<T: Store<Stored>> Look<'_, T> {
         let wanted = wanted(self.head.headers)?;
         let (seed, names) = (&self.shared.seed, sign.names());
         let key = variant(seed, self.settings, (at, names), self.head.headers, wanted.clone())?;
-        let kept = self.same(&key)?;
-        let is_wanted =
-            |page: &Page| of(&page.head).is_some_and(|own| own.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()));
-        kept.as_page().is_some_and(is_wanted).then_some((key, kept))
+        Some((key, self.in_language(&key, &wanted)?))
     }
 }

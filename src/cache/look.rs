@@ -1,6 +1,6 @@
 //! What to make of a stored value for one request. The same question on the way in, after a wait and after a fill.
 
-use http::Response;
+use http::{HeaderValue, Response};
 use http_body::Body;
 
 use super::{
@@ -38,7 +38,7 @@ pub(crate) enum Found {
     /// A sign to a variant.
     Elsewhere(Key),
     /// A sign to a page that others make, good for this request too while it is fresh.
-    Same(Key),
+    Same(Key, HeaderValue),
     /// A sign that there is nothing to look for.
     Pass,
     /// A response that cannot be used as it is.
@@ -59,7 +59,7 @@ impl<T> Look<'_, T> {
                 let variant = key::variant(&self.shared.seed, key, names, self.settings.seen(self.head.headers));
                 Found::Elsewhere(key.with_variant(variant))
             }
-            Kind::Same(variant) => Found::Same(key.with_variant(*variant)),
+            Kind::Same { variant, language } => Found::Same(key.with_variant(*variant), language.clone()),
             Kind::Pass if self.now < kept.keep_until() => Found::Pass,
             Kind::Pass => Found::Nothing,
         }

@@ -24,7 +24,6 @@ impl Rules {
     /// | [`share_authorized`](Self::share_authorized) | off | on |
     /// | [`store_post`](Self::store_post) | off | on |
     /// | [`normalise_vary`](Self::normalise_vary) | off | on |
-    /// | [`share_languages`](Self::share_languages) | off | on |
     /// | [`jitter`](Self::jitter) | 10 % | none: caches further out count on the lifetime too |
     /// | [`early_refresh`](Self::early_refresh) | XFetch | never |
     ///
@@ -45,7 +44,6 @@ impl Rules {
             .share_authorized()
             .store_post()
             .normalise_vary()
-            .share_languages()
             .jitter(Jitter::NONE)
             .early_refresh(EarlyRefresh::NEVER)
     }
@@ -78,8 +76,11 @@ impl Rules {
     /// `de, en;q=0.5` is given the page with `Content-Language: de` that was made for `en, de`, and there is one such page
     /// for all. Off by default.
     ///
-    /// For handlers whose response to `Accept-Language` depends on nothing but the language it is in. This goes beyond
-    /// RFC 9111, 4.1, by which every list of languages that means something else has a response of its own.
+    /// Only for handlers whose response to `Accept-Language` depends on nothing but the language it is in: where `en-GB` and
+    /// `en-US` are both answered in `en`, but with other prices, each would be given the other's. This goes beyond RFC 9111,
+    /// 4.1, by which every list of languages that means something else has a response of its own.
+    ///
+    /// Only who asks for a language alone validates its page, or is given it stale; to all others a stale page is none.
     #[must_use]
     pub fn share_languages(self) -> Self {
         self.set(|settings| settings.languages = Languages::Shared)

@@ -129,7 +129,7 @@ impl<T: Store<Stored>> Sent<T> {
     {
         let mut fate = Fate::Unled;
         let page = self.stale.as_ref().and_then(|kept| kept.as_page());
-        if let Some(page) = page.filter(|_| response.status() == StatusCode::OK) {
+        if let Some(page) = page.filter(|page| [page.status, response.status()] == [StatusCode::OK; 2]) {
             let (now, head) = (self.shared.plan.clock.now(), response.headers());
             match update::confirms_head(head, &page.given_head(), page.body.len() as u64) {
                 Confirmed::Stored if head.keys_len() <= storable::MOST_FIELDS => {

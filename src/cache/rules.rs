@@ -219,8 +219,8 @@ impl Rules {
     ///
     /// What frameworks believe of the request that such a proxy was sent is in the key wherever it is in the request, or
     /// one client could have a response made for all others: `Forwarded` without its `for` and `by`; `X-Forwarded-`
-    /// `Host`, `Proto`, `Scheme`, `Port`, `Prefix`, `Path`, `Uri`, `Server`, `Ssl`; `X-Original-` `Host`, `URI`, `URL`;
-    /// `X-Host`, `X-Rewrite-URL`, `X-Scheme`, `X-URL-Scheme`, `Front-End-Https`. This takes one of them out. Other headers
+    /// `Host`, `Proto`, `Protocol`, `Scheme`, `Port`, `Prefix`, `Path`, `Context`, `Uri`, `Server`, `Ssl`; `X-Original-` `Host`, `URI`, `URL`;
+    /// `X-Host`, `X-Rewrite-URL`, `X-Scheme`, `X-URL-Scheme`, `Front-End-Https`, `CloudFront-Forwarded-Proto`. This takes one of them out. Other headers
     /// are in the key only if they are [named](Self::add_key_header), or the response's `Vary` names them.
     #[must_use]
     pub fn trust_header(self, name: &HeaderName) -> Self {
@@ -395,7 +395,12 @@ impl Settings {
     /// The fields of a request as its handler sees them.
     #[inline]
     pub(crate) fn seen<'a>(&'a self, headers: &'a HeaderMap) -> Seen<'a> {
-        Seen { headers, ignored_cookies: &self.ignored_cookies, spelling: self.spelling }
+        Seen {
+            headers,
+            ignored_headers: &self.ignored_headers,
+            ignored_cookies: &self.ignored_cookies,
+            spelling: self.spelling,
+        }
     }
 
     /// Says in `Vary` what is in the key for the rules' sake: it must be for the caches behind this one too.

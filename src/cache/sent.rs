@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, Method, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
 use http_body::Body;
 
 use super::{
@@ -62,12 +62,12 @@ pub(crate) struct Sent<T> {
     pub(crate) begun: Timestamp,
 }
 
-/// Two places for a response that is in one language.
+/// Where a response may be kept that is selected by its language.
 struct ByLanguage {
     /// Under the words in which the request asked for languages.
     own: Key,
-    /// Under its language.
-    there: Key,
+    /// Under its language, if it is in one.
+    there: Option<(Key, HeaderValue)>,
 }
 
 // === impl Sent ===
@@ -111,11 +111,12 @@ impl<T: Store<Stored>> Sent<T> {
         let key = self.destination(key, &selection);
         let narrowed = self.narrow(key, lease, selection, draft.keep_until).await;
         let (key, narrowed) = match (narrowed, by_language) {
-            (Some(lease), Some(ByLanguage { own, there })) if key == own && key != there => {
-                (there, leave_sign(lease, there, Stored::same(there.variant()), draft.keep_until).await)
+            (Some(lease), Some(ByLanguage { own, there: Some((there, language)) })) if key == own && key != there => {
+                let sign = Stored::same(there.variant(), language);
+                (there, leave_sign(lease, there, sign, draft.keep_until).await)
             }
             // It is where others find a language that this is not.
-            (Some(_), Some(ByLanguage { there, .. })) if key != there => (key, None),
+            (Some(_), Some(places)) if !places.include(key) => (key, None),
             (narrowed, _) => (key, narrowed),
         };
         let Some(lease) = narrowed else {
@@ -209,15 +210,20 @@ impl<T: Store<Stored>> Sent<T> {
         leave_sign(lease, key, Stored::vary(names), keep_until).await
     }
 
-    /// Where a response belongs that the fields `selection` select from `key` on, if it is in one language.
+    /// Where a response belongs that the fields `selection` select from `key` on, if languages are shared.
     fn by_language(&self, key: Key, selection: &[HeaderName], head: &HeaderMap) -> Option<ByLanguage> {
         let (at, names) = match &self.sign {
             Some((at, sign)) if selection.is_empty() => (at, sign.names()),
             _ => (&key, selection),
         };
         let (seed, settings, headers) = (&self.shared.seed, self.rules.settings(), &self.client.headers);
-        let there = language::variant(seed, settings, (at, names), headers, language::of(head)?)?;
-        Some(ByLanguage { own: self.destination(*at, names), there })
+        language::are_shared(settings, names).then(|| ByLanguage {
+            own: self.destination(*at, names),
+            there: language::of(head).and_then(|language| {
+                let there = language::variant(seed, settings, (at, names), headers, language.clone())?;
+                Some((there, language))
+            }),
+        })
     }
 
     /// The fields that select the response beyond those that selected the key already, with those of the signs on the
@@ -369,6 +375,14 @@ impl<T: Store<Stored>> Sent<T> {
 
     pub(crate) fn line(&self) -> Line<'_> {
         self.shared.labels.forwarded(self.cause).collapsed(self.collapse)
+    }
+}
+
+// === impl ByLanguage ===
+
+impl ByLanguage {
+    fn include(&self, key: Key) -> bool {
+        self.own == key || self.there.as_ref().is_some_and(|(there, _)| *there == key)
     }
 }
 

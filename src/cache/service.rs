@@ -445,8 +445,8 @@ impl<T: Store<Stored>> Look<'_, T> {
                 Found::Good { stale, refresh } => {
                     return Walk::Good { kept, key: miss.key, sign: miss.sign, stale, refresh };
                 }
-                Found::Same(key) => {
-                    if let Some(kept) = self.same(&key) {
+                Found::Same(key, language) => {
+                    if let Some(kept) = self.in_language(&key, &language) {
                         return Walk::Good { kept, key, sign: miss.sign, stale: false, refresh: false };
                     }
                     break;

@@ -20,17 +20,13 @@ use crate::{clock::Timestamp, store::Value};
 pub struct Stored(Kind);
 
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly all are pages, and a box would be one more miss of the CPU's cache"
-)]
 pub(crate) enum Kind {
     /// A response.
     Page(Page),
     /// The response depends on these request fields: look under the variant that they select.
     Vary(Box<[HeaderName]>),
-    /// The response is that of this variant of the same resource.
-    Same(u128),
+    /// The response is that of this variant of the same resource, as long as it is in this language.
+    Same { variant: u128, language: HeaderValue },
     /// The response cannot be stored (hit-for-miss).
     Pass,
 }
@@ -82,8 +78,8 @@ impl Stored {
         Self(Kind::Vary(names.into()))
     }
 
-    pub(crate) fn same(variant: u128) -> Self {
-        Self(Kind::Same(variant))
+    pub(crate) fn same(variant: u128, language: HeaderValue) -> Self {
+        Self(Kind::Same { variant, language })
     }
 
     pub(crate) fn pass() -> Self {
@@ -99,14 +95,14 @@ impl Stored {
     pub(crate) fn names(&self) -> &[HeaderName] {
         match &self.0 {
             Kind::Vary(names) => names,
-            Kind::Page(_) | Kind::Same(_) | Kind::Pass => &[],
+            Kind::Page(_) | Kind::Same { .. } | Kind::Pass => &[],
         }
     }
 
     pub(crate) fn as_page(&self) -> Option<&Page> {
         match &self.0 {
             Kind::Page(page) => Some(page),
-            Kind::Vary(_) | Kind::Same(_) | Kind::Pass => None,
+            Kind::Vary(_) | Kind::Same { .. } | Kind::Pass => None,
         }
     }
 }
@@ -119,7 +115,8 @@ impl Value for Stored {
                 page.body.len() + weight_of(&page.head) + trailers
             }
             Kind::Vary(names) => names.iter().map(|name| size_of::<HeaderName>() + name.as_str().len()).sum(),
-            Kind::Same(_) | Kind::Pass => 0,
+            Kind::Same { language, .. } => language.len(),
+            Kind::Pass => 0,
         }
     }
 }

@@ -217,7 +217,10 @@ impl<T> Fetch<T> {
                 }
             };
             match woken {
-                Woken::Won(lease) => return self.lead(key, lease, seen, caller).await,
+                Woken::Won(lease) => {
+                    let seen = seen.filter(|seen| self.has(&key, seen));
+                    return self.lead(key, lease, seen, caller).await;
+                }
                 Woken::Found(kept) => match caller.judge(&key, &kept, arrival) {
                     Verdict::Answer(answer) => return answer,
                     Verdict::Alone => return caller.alone(Alone::Uncacheable).await,
@@ -248,6 +251,15 @@ impl<T> Fetch<T> {
         caller.alone(Alone::WaitedOnce).await
     }
 
+    /// Whether `seen` is still what is kept under `key`: asked by who has won a lease, which is younger than any removal
+    /// before. What was removed is not to be validated and kept anew, nor served where that fails.
+    pub(crate) fn has<V: Value>(&self, key: &Key, seen: &Kept<V>) -> bool
+    where
+        T: Store<V>,
+    {
+        is_kept(&self.store, key, seen)
+    }
+
     /// Makes another value than `seen` in the background, unless someone does already.
     pub(crate) fn refresh<V, C>(&self, key: Key, seen: Kept<V>, caller: C)
     where
@@ -259,10 +271,11 @@ impl<T> Fetch<T> {
         let (store, time) = (self.store.clone(), self.limits.detached_time);
         self.tasks.spawn(in_current_span(async move {
             let refreshed = timeout(time, async {
-                if let Ok(Leased::Won(lease)) = store.lease(key, Some(seen.version())).await {
-                    caller.lead(key, lease, Some(seen)).await.rest
-                } else {
-                    None
+                match store.lease(key, Some(seen.version())).await {
+                    Ok(Leased::Won(lease)) if is_kept(&store, &key, &seen) => {
+                        caller.lead(key, lease, Some(seen)).await.rest
+                    }
+                    Ok(_) | Err(_) => None,
                 }
             });
             if let Ok(Some(rest)) = refreshed.await {
@@ -361,4 +374,8 @@ impl Detached {
         let _place = self.places.try_acquire().ok()?;
         timeout(self.time, work).await.ok()
     }
+}
+
+fn is_kept<V: Value, T: Store<V>>(store: &T, key: &Key, seen: &Kept<V>) -> bool {
+    store.get_now(key).is_some_and(|kept| kept.version() == seen.version())
 }

@@ -12,6 +12,7 @@ mod flight;
 mod groups;
 mod http;
 mod languages;
+mod meeting;
 mod poisoning;
 mod privacy;
 mod profiles;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
-use super::{freshness::single_date, list::trimmed};
+use super::{freshness::single_date, groups, list::trimmed};
 use crate::clock::Timestamp;
 
 /// What a client gets that has asked for a stored response.
@@ -95,6 +95,11 @@ pub(crate) fn not_modified(stored: &HeaderMap) -> HeaderMap {
         for value in stored.get_all(name) {
             head.append(name, value.clone());
         }
+    }
+    // What steers caches further out, as `Cache-Control` does: RFC 9213, RFC 9875.
+    let steers = |name: &HeaderName| name.as_str().ends_with("-cache-control") || name == groups::CACHE_GROUPS;
+    for (name, value) in stored.iter().filter(|(name, _)| steers(name)) {
+        head.append(name, value.clone());
     }
     // It guides updates only where no entity tag does.
     if !head.contains_key(header::ETAG) {

@@ -9,7 +9,7 @@ pub(crate) struct Forwarding(u32);
 
 /// One bit of the set each. Who asks (`X-Forwarded-For` and its kin) is not among them: it differs from client to
 /// client, and a response that depends on it is not one to share.
-static NAMES: [HeaderName; 18] = [
+static NAMES: [HeaderName; 21] = [
     HeaderName::from_static("forwarded"),
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("x-forwarded-proto"),
@@ -28,6 +28,9 @@ static NAMES: [HeaderName; 18] = [
     HeaderName::from_static("x-url-scheme"),
     HeaderName::from_static("x-scheme"),
     HeaderName::from_static("front-end-https"),
+    HeaderName::from_static("x-forwarded-protocol"),
+    HeaderName::from_static("x-forwarded-context"),
+    HeaderName::from_static("cloudfront-forwarded-proto"),
 ];
 
 /// Where `Forwarded` stands among them.
@@ -43,7 +46,7 @@ impl Forwarding {
     #[inline]
     pub(crate) fn of(name: &str) -> Self {
         // Every field of every request is asked.
-        if !name.starts_with(['f', 'x']) {
+        if !name.starts_with(['c', 'f', 'x']) {
             return Self::NONE;
         }
         Self(match name {
@@ -65,6 +68,9 @@ impl Forwarding {
             "x-url-scheme" => 1 << 15,
             "x-scheme" => 1 << 16,
             "front-end-https" => 1 << 17,
+            "x-forwarded-protocol" => 1 << 18,
+            "x-forwarded-context" => 1 << 19,
+            "cloudfront-forwarded-proto" => 1 << 20,
             _ => 0,
         })
     }

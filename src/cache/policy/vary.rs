@@ -45,6 +45,8 @@ pub(crate) fn parse(headers: &HeaderMap) -> Vary {
 pub(crate) struct Seen<'a> {
     /// The fields as the client sent them.
     pub(crate) headers: &'a HeaderMap,
+    /// The fields that are stripped on the way to the handler.
+    pub(crate) ignored_headers: &'a [HeaderName],
     /// The cookies that are stripped on the way to the handler.
     pub(crate) ignored_cookies: &'a [Box<str>],
     /// Which spellings of a value are one.
@@ -92,6 +94,9 @@ fn framed(length: usize, sink: &mut impl FnMut(&[u8])) {
 impl Seen<'_> {
     /// Feeds `sink` the value of a field, and says whether there is one.
     fn value(&self, name: &HeaderName, sink: &mut impl FnMut(&[u8])) -> bool {
+        if self.ignored_headers.contains(name) {
+            return false;
+        }
         if name == header::COOKIE && cookies::has_one_of(self.ignored_cookies, self.headers) {
             let mut is_there = false;
             cookies::write_without(self.ignored_cookies, self.headers, &mut |part| {
@@ -106,7 +111,14 @@ impl Seen<'_> {
             preferences.write(sink);
             return true;
         }
+        if name == header::COOKIE {
+            return self.cookies(sink);
+        }
         let folds = [header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING, header::ACCEPT_CHARSET].contains(name);
+        if folds && self.spelling == Spelling::Normal {
+            // No spelling that was understood begins like this.
+            sink(b"\xff");
+        }
         for (index, line) in self.headers.get_all(name).iter().enumerate() {
             let line = trimmed(line.as_bytes());
             if index > 0 {
@@ -120,12 +132,31 @@ impl Seen<'_> {
         }
         self.headers.contains_key(name)
     }
+
+    /// Several lines are joined as RFC 9113, 8.2.3 has it: a comma may be within a cookie.
+    fn cookies(&self, sink: &mut impl FnMut(&[u8])) -> bool {
+        for (index, line) in self.headers.get_all(header::COOKIE).iter().enumerate() {
+            if index > 0 {
+                sink(b"; ");
+            }
+            sink(trimmed(line.as_bytes()));
+        }
+        self.headers.contains_key(header::COOKIE)
+    }
 }
 
 /// RFC 9110, 12.5: in these fields whitespace may stand around commas, semicolons and nowhere else, and case means nothing.
+///
+/// Where it stands elsewhere it stays, or what no handler understands would be the same as what it does.
 fn folded(line: &[u8], sink: &mut impl FnMut(&[u8])) {
-    for run in line.split(|byte| matches!(byte, b' ' | b'\t')) {
+    let parts = |byte: Option<&u8>| matches!(byte, None | Some(b',' | b';'));
+    let mut before = None;
+    for run in line.split(|byte| matches!(byte, b' ' | b'\t')).filter(|run| !run.is_empty()) {
+        if !parts(before) && !parts(run.first()) {
+            sink(b" ");
+        }
         lowered(run, sink);
+        before = run.last();
     }
 }
 
