@@ -158,6 +158,7 @@ mod spool;
 mod status;
 mod stored;
 mod tally;
+mod walk;
 mod word;
 
 pub use body::CacheBody;
