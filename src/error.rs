@@ -9,6 +9,7 @@ use std::{error::Error as StdError, fmt, sync::Arc};
 pub struct Error {
     kind: ErrorKind,
     message: Arc<str>,
+    code: Option<Arc<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -18,8 +19,14 @@ pub struct Error {
 pub enum ErrorKind {
     /// An argument cannot mean anything: the message names it and what would have been allowed.
     Invalid,
-    /// The store could not be asked, or did not answer in time.
+    /// The store could not be asked, or broke off before it answered.
     Unavailable,
+    /// No answer came within the deadline. Whether what was asked for was done is not known.
+    TimedOut,
+    /// The server answered that it will not do it: a wrong password, a missing permission, no memory left.
+    Refused,
+    /// An answer came that makes no sense where it stands.
+    Undecodable,
 }
 
 // === impl Error ===
@@ -28,13 +35,38 @@ impl Error {
     /// A store that could not do what it was asked. For implementations of a store.
     #[cold]
     pub fn unavailable(message: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        Self { kind: ErrorKind::Unavailable, message: message.into(), source: Some(Arc::from(source.into())) }
+        Self::new(ErrorKind::Unavailable, message).because(source)
     }
 
     /// An argument that cannot mean anything. `message` names it and what would have been allowed.
     #[cold]
     pub fn invalid(message: &str) -> Self {
-        Self { kind: ErrorKind::Invalid, message: message.into(), source: None }
+        Self::new(ErrorKind::Invalid, message)
+    }
+
+    /// No answer within the deadline.
+    #[cold]
+    pub fn timed_out(message: &str) -> Self {
+        Self::new(ErrorKind::TimedOut, message)
+    }
+
+    /// A server that said no. `code` is its own first word for it, such as `OOM`.
+    #[cold]
+    pub fn refused(message: &str, code: &str) -> Self {
+        Self { code: Some(code.into()), ..Self::new(ErrorKind::Refused, message) }
+    }
+
+    /// An answer that makes no sense. `message` says what was expected.
+    #[cold]
+    pub fn undecodable(message: &str) -> Self {
+        Self::new(ErrorKind::Undecodable, message)
+    }
+
+    /// This error, with what lies behind it.
+    #[must_use]
+    #[cold]
+    pub fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self { source: Some(Arc::from(source.into())), ..self }
     }
 
     /// What sort of failure this is.
@@ -47,9 +79,33 @@ impl Error {
         self.kind == ErrorKind::Invalid
     }
 
-    /// Whether the store was at fault, so that trying again may help.
+    /// Whether the store was at fault, so that trying again may help: it could not be asked, or did not answer in time.
     pub fn is_unavailable(&self) -> bool {
-        self.kind == ErrorKind::Unavailable
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::TimedOut)
+    }
+
+    /// Whether it is unknown if the store did what it was asked to.
+    pub fn is_timed_out(&self) -> bool {
+        self.kind == ErrorKind::TimedOut
+    }
+
+    /// Whether a server said no.
+    pub fn is_refused(&self) -> bool {
+        self.kind == ErrorKind::Refused
+    }
+
+    /// Whether an answer made no sense.
+    pub fn is_undecodable(&self) -> bool {
+        self.kind == ErrorKind::Undecodable
+    }
+
+    /// The server's own first word for its refusal, such as `OOM`, `NOPERM` or `WRONGTYPE`.
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    fn new(kind: ErrorKind, message: &str) -> Self {
+        Self { kind, message: message.into(), code: None, source: None }
     }
 }
 
@@ -70,6 +126,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.kind)
             .field("message", &self.message)
+            .field("code", &self.code)
             .field("source", &self.source)
             .finish()
     }
