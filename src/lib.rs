@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`cache`] | the layer, its rules, the handler's word, purging and counting |
 //! | [`store`] | where responses are kept: the contract, the store of one process, the suite for stores of your own |
+//! | `redis` | a handle on a Redis or Valkey, for what several processes share; no layer stands on it yet |
 //! | [`private`] | the word by which other middleware keeps a response from being shared |
 //! | [`expiry`] | jitter and early refresh, as pure arithmetic |
 //! | [`clock`] | the time, and one that tests wind by hand |
@@ -35,6 +36,7 @@
 //! |---|---|---|
 //! | `cache` | yes | [`cache`] |
 //! | `axum` | | [`Caching`] as an axum response part |
+//! | `redis`, `redis-tls` | | `redis`; the same over TLS |
 //! | `tracing` | | one event per request and per fill, at debug level |
 //! | `conformance` | | `store::conformance`, the suite every store must pass |
 //!
@@ -48,12 +50,17 @@ pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod expiry;
-#[cfg(feature = "cache")]
+#[cfg(any(feature = "cache", feature = "redis"))]
+#[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only the cache counts and spawns"))]
 mod observe;
 pub mod private;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod store;
 
 #[cfg(feature = "cache")]
 pub use cache::{CacheHandle, CacheLayer, CacheStatus, Caching, Query, QueryMethodLayer, Rules};
 pub use error::Error;
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 pub use store::{BoxStore, memory::Memory};
