@@ -1,0 +1,12 @@
+//! The handle on a Redis, on servers that the tests start, stop and cut off themselves.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
+
+mod support;
+
+mod connect;
+mod dropped;
+mod failover;
+mod failure;
+mod own_servers;
+mod scripts;
+mod sharing;

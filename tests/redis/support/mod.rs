@@ -1,0 +1,11 @@
+//! Servers of the tests' own, and a link to them that can be broken.
+
+mod certificates;
+mod proxy;
+mod servers;
+mod wait;
+
+pub(crate) use certificates::Certificates;
+pub(crate) use proxy::{Link, Proxy};
+pub(crate) use servers::{Cluster, Sentinels, Server};
+pub(crate) use wait::{eventually, within};
