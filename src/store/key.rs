@@ -157,6 +157,7 @@ impl KeyHasher {
     }
 
     /// Adds a part of an encoding that says itself where its fields end, so that it does not matter where it is cut.
+    #[cfg(feature = "cache")]
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         self.0.write(bytes);
