@@ -37,6 +37,8 @@ pub(super) enum Wire {
 pub(super) struct Health {
     born: Instant,
     broken: AtomicBool,
+    /// A node of several does not answer.
+    ailing: AtomicBool,
     /// Deadlines that passed since the last answer.
     silences: AtomicU32,
 }
@@ -107,7 +109,7 @@ impl Line {
     #[cold]
     pub(super) fn partly_silent(&self) {
         if matches!(self.wire, Wire::Cluster(_)) && self.health.born.elapsed() > SETTLED {
-            self.lost();
+            self.health.ailing.store(true, Ordering::Release);
         }
     }
 
@@ -119,6 +121,11 @@ impl Line {
 
     pub(super) fn is_lost(&self) -> bool {
         self.health.broken.load(Ordering::Acquire)
+    }
+
+    /// Whether another is wanted in its place. One that is not lost serves until that is there.
+    pub(super) fn is_to_be_replaced(&self) -> bool {
+        self.is_lost() || self.health.ailing.load(Ordering::Acquire)
     }
 }
 
@@ -132,7 +139,12 @@ impl fmt::Debug for Line {
 
 impl Health {
     pub(super) fn new() -> Self {
-        Self { born: Instant::now(), broken: AtomicBool::new(false), silences: AtomicU32::new(0) }
+        Self {
+            born: Instant::now(),
+            broken: AtomicBool::new(false),
+            ailing: AtomicBool::new(false),
+            silences: AtomicU32::new(0),
+        }
     }
 
     pub(super) fn lost(&self) {

@@ -193,11 +193,11 @@ impl ManageConnection for Manager {
 
     /// Without a round trip: what is known is enough.
     async fn is_valid(&self, line: &mut Line) -> Result<(), NoLine> {
-        if line.is_lost() { Err(NoLine::Lost) } else { Ok(()) }
+        if line.is_to_be_replaced() { Err(NoLine::Lost) } else { Ok(()) }
     }
 
     fn has_broken(&self, line: &mut Line) -> bool {
-        line.is_lost()
+        line.is_to_be_replaced()
     }
 }
 

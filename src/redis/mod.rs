@@ -54,8 +54,8 @@
 //! | an answer of another kind than the one it is read as | [`Undecodable`] | the server is well |
 //!
 //! Five failures in a row open the breaker, and so does more than a tenth of all calls. It stays open for 100 ms, and for
-//! longer each time up to 2 s; then one call finds out. In a Cluster each of 64 ranges of slots has a breaker of its own;
-//! while a primary hangs that nobody replaces yet, calls to other shards may fail for some seconds too. The breaker's state is [`Redis::breaker`], and each change is an event (with the feature `tracing`).
+//! longer each time up to 2 s; then one call finds out. In a Cluster each of 64 ranges of slots has a breaker of its own. Its
+//! state is [`Redis::breaker`], and each change is an event (with the feature `tracing`).
 //!
 //! A connection that ends, that answers nothing for two deadlines in a row, or that leads to a server that is
 //! no primary any more is replaced by the next call, which asks the sentinels or the Cluster anew.

@@ -70,10 +70,16 @@ impl Pool {
     /// a wait whenever two threads check out at once.
     #[inline]
     pub(super) async fn shared(&self) -> Result<Line, Error> {
-        if let Some(line) = self.shared.read().as_ref().filter(|line| !line.is_lost()) {
-            return Ok(line.clone());
-        }
-        let line = self.checked_out().await?.clone();
+        let kept = self.shared.read().as_ref().filter(|line| !line.is_lost()).cloned();
+        let line = match kept {
+            Some(line) if !line.is_to_be_replaced() => return Ok(line),
+            // Nobody waits for the next one while this one serves others: it is made behind their backs.
+            Some(line) => match poll_fn(|cx| Poll::Ready(pin!(self.inner.get()).poll(cx))).await {
+                Poll::Ready(Ok(next)) => next.clone(),
+                Poll::Ready(Err(_)) | Poll::Pending => return Ok(line),
+            },
+            None => self.checked_out().await?.clone(),
+        };
         *self.shared.write() = Some(line.clone());
         Ok(line)
     }

@@ -82,8 +82,7 @@ async fn a_cluster_goes_on_without_the_primary_that_hangs() {
         tokio::task::yield_now().await;
     }
     println!("Cluster: {good} commands on another shard, and {bad} that failed, while one hung");
-    // While the connection is made anew the others fail too, at once and for seconds: a limit known (ARCHITECTURE.md).
-    assert!(good > 1_000, "one shard does not cut off the others for good: {good} good, {bad} bad");
+    assert!(good > 20 * bad, "one shard does not cut off the others: {good} good, {bad} bad");
 
     replica.resume();
     let ((), took) = eventually("the shard has a new primary", LIMIT, async || set(&redis, KEYS[0]).await.ok()).await;
