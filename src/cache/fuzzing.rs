@@ -310,6 +310,33 @@ pub fn invalidate(data: &[u8]) {
     }
 }
 
+/// Who asks by way of a proxy selects nothing; whatever else is said of it does.
+pub fn forwarding(data: &[u8]) {
+    let [mut asked, ..] = heads(data);
+    let selected = |headers: &HeaderMap| {
+        let (fields, mut bytes) = (Asked::of(headers).0.forwarding(), Vec::new());
+        fields.selecting(headers, &mut |part| bytes.extend_from_slice(part));
+        (fields.bits(), bytes)
+    };
+    let before = selected(&asked);
+    let mut append = |name, value| asked.try_append(name, HeaderValue::from_static(value)).map(|_| selected(&asked));
+    if let Ok(after) = append("x-forwarded-for", "192.0.2.1") {
+        assert_eq!(after, before);
+    }
+    // The field itself tells, be it empty.
+    let Ok(there) = append("forwarded", "") else { return };
+    for node in ["for=192.0.2.1", "BY = _proxy, for=\"[2001:db8::1]\"; by=x"] {
+        if let Ok(after) = append("forwarded", node) {
+            assert_eq!(after, there);
+        }
+    }
+    for (name, value) in [("forwarded", "host=x"), ("x-forwarded-host", "x"), ("x-forwarded-host", "")] {
+        if let Ok(after) = append(name, value) {
+            assert_ne!(after, there);
+        }
+    }
+}
+
 /// Every line that is a field value, as a line of the field `name`.
 fn lines(data: &[u8], name: &HeaderName) -> HeaderMap {
     let mut lines = HeaderMap::new();
@@ -377,8 +404,21 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const ALL: [Property; 12] =
-        [list, control, targeted, groups, vary, conditional, range, date, freshness, cookies, storable, invalidate];
+    const ALL: [Property; 13] = [
+        list,
+        control,
+        targeted,
+        groups,
+        vary,
+        conditional,
+        range,
+        date,
+        freshness,
+        cookies,
+        storable,
+        invalidate,
+        forwarding,
+    ];
 
     proptest! {
         #[test]
@@ -407,6 +447,7 @@ mod tests {
         "etag: W/\"a,b\"",
         "etag: \"a\"",
         "expires: 0",
+        "forwarded: for=192.0.2.1;host=a, by=b",
         "if-modified-since: Tue, 14 Nov 2023 22:13:20 GMT",
         "if-none-match: \"x\", \"a\"",
         "lang=en; _ga=1; sid",
