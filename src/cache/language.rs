@@ -61,8 +61,8 @@ impl<T: Store<Stored>> Look<'_, T> {
     /// A fresh page in the language that the request wants most, made for one that asked for it in other words.
     pub(crate) fn in_wanted_language(&self, sign: &(Key, Kept<Stored>)) -> Option<(Key, Kept<Stored>)> {
         let (at, sign) = sign;
-        let wanted = wanted(self.head.headers)?;
         let (seed, names) = (&self.shared.seed, sign.names());
+        let wanted = are_shared(self.settings, names).then(|| wanted(self.head.headers))??;
         let key = variant(seed, self.settings, (at, names), self.head.headers, wanted.clone())?;
         Some((key, self.in_language(&key, &wanted)?))
     }

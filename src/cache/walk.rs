@@ -3,7 +3,7 @@
 use super::{
     key::{self, Audience, Personal},
     look::{Found, Look},
-    rules::{Authorized, Languages},
+    rules::Authorized,
     service::Miss,
     status::Cause,
     stored::{Page, Stored},
@@ -37,11 +37,16 @@ impl<T: Store<Stored>> Look<'_, T> {
     #[inline(never)]
     pub(crate) fn walk(&self, key: Key, first: Option<Kept<Stored>>) -> Walk {
         match self.audience {
-            Audience::Everyone | Audience::Principal => match self.walk_on(key, first) {
-                Walk::Miss(miss) if self.is_given_authorized() => self.walk_languages(self.walk_authorized(key, miss)),
-                walk @ Walk::Miss(_) => self.walk_languages(walk),
-                walk => walk,
-            },
+            Audience::Everyone | Audience::Principal => {
+                let walk = match self.walk_on(key, first) {
+                    Walk::Miss(miss) if self.is_given_authorized() => self.walk_authorized(key, miss),
+                    walk => walk,
+                };
+                match walk {
+                    Walk::Miss(miss) => self.walk_languages(miss),
+                    walk => walk,
+                }
+            }
             Audience::Personal(personal) => self.walk_personal(key, first, personal),
         }
     }
@@ -64,17 +69,10 @@ impl<T: Store<Stored>> Look<'_, T> {
 
     /// What there is in the language that is wanted most.
     #[inline(never)]
-    fn walk_languages(&self, walk: Walk) -> Walk {
-        match walk {
-            Walk::Miss(Miss { sign: Some(sign), key, cause, stale })
-                if self.settings.languages == Languages::Shared =>
-            {
-                match self.in_wanted_language(&sign) {
-                    Some((key, kept)) => Walk::Good { kept, key, sign: Some(sign), stale: false, refresh: false },
-                    None => Walk::Miss(Miss { sign: Some(sign), key, cause, stale }),
-                }
-            }
-            walk => walk,
+    fn walk_languages(&self, miss: Miss) -> Walk {
+        match miss.sign.as_ref().and_then(|sign| self.in_wanted_language(sign)) {
+            Some((key, kept)) => Walk::Good { kept, key, sign: miss.sign, stale: false, refresh: false },
+            None => Walk::Miss(miss),
         }
     }
 

@@ -218,7 +218,7 @@ impl<T> Fetch<T> {
             };
             match woken {
                 Woken::Won(lease) => {
-                    let seen = seen.filter(|seen| self.has(&key, seen));
+                    let seen = seen.filter(|seen| is_kept(&self.store, &key, seen));
                     return self.lead(key, lease, seen, caller).await;
                 }
                 Woken::Found(kept) => match caller.judge(&key, &kept, arrival) {
@@ -249,15 +249,6 @@ impl<T> Fetch<T> {
             }
         }
         caller.alone(Alone::WaitedOnce).await
-    }
-
-    /// Whether `seen` is still what is kept under `key`: asked by who has won a lease, which is younger than any removal
-    /// before. What was removed is not to be validated and kept anew, nor served where that fails.
-    pub(crate) fn has<V: Value>(&self, key: &Key, seen: &Kept<V>) -> bool
-    where
-        T: Store<V>,
-    {
-        is_kept(&self.store, key, seen)
     }
 
     /// Makes another value than `seen` in the background, unless someone does already.
@@ -376,6 +367,8 @@ impl Detached {
     }
 }
 
-fn is_kept<V: Value, T: Store<V>>(store: &T, key: &Key, seen: &Kept<V>) -> bool {
+/// Whether `seen` is still what is kept under `key`: asked by who has won a lease, which is younger than any removal
+/// before. What was removed is not to be validated and kept anew, nor served where that fails.
+pub(crate) fn is_kept<V: Value, T: Store<V>>(store: &T, key: &Key, seen: &Kept<V>) -> bool {
     store.get_now(key).is_some_and(|kept| kept.version() == seen.version())
 }
