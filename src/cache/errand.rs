@@ -25,7 +25,7 @@ use crate::{
     private::PrivateMark,
     store::{
         Ending, Kept, Key, Lease, Leased, Store,
-        fetch::{Alone, Arrival, Caller, Made, Verdict, is_kept},
+        fetch::{self, Alone, Arrival, Caller, Made, Verdict},
     },
 };
 
@@ -108,7 +108,7 @@ where
         let lease = match self.renewable() {
             // A wait that is not kept hands the lease to the next, and does not hold it up here.
             Some(seen) => match core.shared.fetch.store().lease(key, Some(seen.version())).await {
-                Ok(Leased::Won(lease)) if is_kept(core.shared.fetch.store(), &key, seen) => Some(lease),
+                Ok(Leased::Won(lease)) if fetch::replaces(&lease, seen) => Some(lease),
                 Ok(_) | Err(_) => None,
             },
             None => None,

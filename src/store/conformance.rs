@@ -75,6 +75,7 @@ async fn a_value_that_was_seen_may_be_made_anew<S: Store<Probe>>(store: &S) {
     fill(store, key(1, 0), 1, &[]).await;
     let first = found(store, key(1, 0)).await.expect("it was filled");
     let lease = won(store, key(1, 0), Some(first.version())).await;
+    assert_eq!(lease.replaces(), Some(first.version()), "the lease knows what it replaces");
     let meanwhile = found(store, key(1, 0)).await.expect("the old value is there until the new one is");
     assert_eq!(meanwhile.version(), first.version(), "it is the same");
     lease.refresh(Probe(2), KEEP, Tags::default()).await.expect("the store can be told");

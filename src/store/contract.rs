@@ -84,6 +84,12 @@ pub trait Store<V: Value>: Clone + Send + Sync + 'static {
 /// Dropped, it says that its holder vanished: the right passes to one of those who wait. It is owned, so that it moves
 /// into the task that makes the value.
 pub trait Lease<V>: Send + Sized + 'static {
+    /// The version of the value that a fill takes the place of: kept when the lease was won, and as far as is known since.
+    ///
+    /// A value seen earlier that is another was removed. It is not to be validated and kept anew, nor served where that fails:
+    /// the lease is younger than the removal, and would not refuse it.
+    fn replaces(&self) -> Option<Version>;
+
     /// Keeps `value`, if the lease still holds, and gives it to those who wait either way; only those who came after a
     /// removal begin anew.
     ///

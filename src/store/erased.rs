@@ -39,6 +39,7 @@ trait DynStore<V>: Send + Sync {
 }
 
 trait DynLease<V>: Send {
+    fn replaces(&self) -> Option<Version>;
     fn fill(self: Box<Self>, value: V, keep_until: Timestamp, tags: Tags) -> BoxFuture<'static, Result<Filled, Error>>;
     fn refresh(
         self: Box<Self>,
@@ -167,6 +168,10 @@ impl<V: Value> BoxLease<V> {
 }
 
 impl<V: Value> Lease<V> for BoxLease<V> {
+    fn replaces(&self) -> Option<Version> {
+        self.0.replaces()
+    }
+
     async fn fill(self, value: V, keep_until: Timestamp, tags: Tags) -> Result<Filled, Error> {
         self.0.fill(value, keep_until, tags).await
     }
@@ -195,6 +200,10 @@ impl<V> fmt::Debug for BoxLease<V> {
 }
 
 impl<V: Value, L: Lease<V>> DynLease<V> for Erased<L> {
+    fn replaces(&self) -> Option<Version> {
+        self.0.replaces()
+    }
+
     fn fill(self: Box<Self>, value: V, keep_until: Timestamp, tags: Tags) -> BoxFuture<'static, Result<Filled, Error>> {
         Box::pin(self.0.fill(value, keep_until, tags))
     }

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::{
-    contract::{Ending, Leased, Store, Value, Wait, Woken},
+    contract::{Ending, Lease, Leased, Store, Value, Wait, Woken},
     kept::Kept,
     key::Key,
 };
@@ -218,7 +218,7 @@ impl<T> Fetch<T> {
             };
             match woken {
                 Woken::Won(lease) => {
-                    let seen = seen.filter(|seen| is_kept(&self.store, &key, seen));
+                    let seen = seen.filter(|seen| replaces(&lease, seen));
                     return self.lead(key, lease, seen, caller).await;
                 }
                 Woken::Found(kept) => match caller.judge(&key, &kept, arrival) {
@@ -263,9 +263,7 @@ impl<T> Fetch<T> {
         self.tasks.spawn(in_current_span(async move {
             let refreshed = timeout(time, async {
                 match store.lease(key, Some(seen.version())).await {
-                    Ok(Leased::Won(lease)) if is_kept(&store, &key, &seen) => {
-                        caller.lead(key, lease, Some(seen)).await.rest
-                    }
+                    Ok(Leased::Won(lease)) if replaces(&lease, &seen) => caller.lead(key, lease, Some(seen)).await.rest,
                     Ok(_) | Err(_) => None,
                 }
             });
@@ -367,8 +365,7 @@ impl Detached {
     }
 }
 
-/// Whether `seen` is still what is kept under `key`: asked by who has won a lease, which is younger than any removal
-/// before. What was removed is not to be validated and kept anew, nor served where that fails.
-pub(crate) fn is_kept<V: Value, T: Store<V>>(store: &T, key: &Key, seen: &Kept<V>) -> bool {
-    store.get_now(key).is_some_and(|kept| kept.version() == seen.version())
+/// Whether `seen` is still what is kept.
+pub(crate) fn replaces<V>(lease: &impl Lease<V>, seen: &Kept<V>) -> bool {
+    lease.replaces() == Some(seen.version())
 }

@@ -1,12 +1,14 @@
 //! What values are kept under.
 
-use std::hash::{Hash, Hasher};
+use std::hash::Hasher;
 
+#[cfg(feature = "redis")]
+use sha2::{Digest as _, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// Names a resource: the target URI and nothing else.
 ///
-/// Removing it removes every variant. It is a keyed 128-bit hash, made by [`Seed::hasher`].
+/// Removing it removes every variant. It is a hash of 128 bits, made by [`Seed::hasher`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Primary(pub(crate) u128);
 
@@ -20,19 +22,33 @@ pub struct Key {
     variant: u128,
 }
 
-/// The secret under which a store's keys are hashed.
+/// How a store's keys are hashed, so that nobody can choose two requests that share a key.
 ///
-/// It is what makes 128 bits enough: without it, nobody can choose two requests that share a key. A store for one
-/// process draws its own; stores that share their entries share the seed.
+/// Within a process by a secret, which is fast. Processes that share their entries would have to share the secret, and
+/// whoever lost it could not find what the others are to remove; they have a digest in common, which needs none.
 #[derive(Clone, Copy)]
-pub struct Seed([u8; 16]);
+pub struct Seed(Kind);
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Secret([u8; 16]),
+    #[cfg(feature = "redis")]
+    Public,
+}
 
 /// Hashes a sequence of fields into half a key.
 ///
 /// Each field goes in with its length, so that two different sequences are two different inputs; and in whole words, the
 /// last filled up with zeros, which SipHash takes several times faster than bytes that straddle them.
 #[derive(Clone, Debug)]
-pub struct KeyHasher(SipHasher13);
+pub struct KeyHasher(Hash);
+
+#[derive(Clone, Debug)]
+enum Hash {
+    Secret(SipHasher13),
+    #[cfg(feature = "redis")]
+    Public(Sha256),
+}
 
 const WORD: usize = size_of::<u64>();
 
@@ -70,7 +86,7 @@ impl Key {
 }
 
 /// Both halves are uniform already, so one word of them is hash enough.
-impl Hash for Key {
+impl std::hash::Hash for Key {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64((self.primary.0 as u64) ^ (self.variant as u64));
     }
@@ -81,22 +97,32 @@ impl Hash for Key {
 impl Seed {
     /// A seed from the operating system's randomness.
     pub fn random() -> Self {
-        Self(rand::random())
+        Self::from_bytes(rand::random())
     }
 
-    /// A given seed, for stores that share their entries.
+    /// A given secret.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+        Self(Kind::Secret(bytes))
+    }
+
+    /// No secret, but a cryptographic digest: SHA-256, of which a key takes half. For stores that share their entries.
+    #[cfg(feature = "redis")]
+    pub const fn public() -> Self {
+        Self(Kind::Public)
     }
 
     /// Starts a hash.
     #[inline]
     pub fn hasher(&self) -> KeyHasher {
-        KeyHasher(SipHasher13::new_with_key(&self.0))
+        KeyHasher(match &self.0 {
+            Kind::Secret(key) => Hash::Secret(SipHasher13::new_with_key(key)),
+            #[cfg(feature = "redis")]
+            Kind::Public => Hash::Public(Sha256::new()),
+        })
     }
 }
 
-/// Shows nothing of the secret.
+/// Shows nothing of a secret.
 impl std::fmt::Debug for Seed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Seed(..)")
@@ -116,18 +142,14 @@ impl KeyHasher {
     #[inline]
     pub fn field_of_kind(&mut self, kind: u8, bytes: &[u8]) {
         self.head(kind, bytes.len());
-        for word in words(bytes) {
-            self.0.write_u64(word);
-        }
+        self.words(words(bytes));
     }
 
     /// The same without regard to the case of ASCII letters.
     #[inline]
     pub fn caseless_field_of_kind(&mut self, kind: u8, bytes: &[u8]) {
         self.head(kind, bytes.len());
-        for word in words(bytes) {
-            self.0.write_u64(lowered(word));
-        }
+        self.words(words(bytes).map(lowered));
     }
 
     /// Adds two parts as one field.
@@ -138,33 +160,54 @@ impl KeyHasher {
         }
         self.head(0, first.len() + second.len());
         let mut bytes = first.iter().chain(second).copied().peekable();
-        while bytes.peek().is_some() {
-            self.0.write_u64(u64::from_le_bytes([(); WORD].map(|()| bytes.next().unwrap_or(0))));
-        }
+        self.words(std::iter::from_fn(|| {
+            bytes.peek()?;
+            Some(u64::from_le_bytes([(); WORD].map(|()| bytes.next().unwrap_or(0))))
+        }));
     }
 
     /// Adds a field of a fixed width.
     #[inline]
     pub fn number(&mut self, number: u128) {
-        self.0.write_u64(number as u64);
-        self.0.write_u64((number >> 64) as u64);
+        self.words([number as u64, (number >> 64) as u64]);
     }
 
     /// Half a key.
     #[inline]
     pub fn finish(&self) -> u128 {
-        self.0.finish128().as_u128()
+        match &self.0 {
+            Hash::Secret(hasher) => hasher.finish128().as_u128(),
+            #[cfg(feature = "redis")]
+            Hash::Public(hasher) => {
+                let digest = hasher.clone().finalize();
+                u128::from_le_bytes(*digest.first_chunk().expect("a digest of 32 bytes"))
+            }
+        }
     }
 
     /// Adds a part of an encoding that says itself where its fields end, so that it does not matter where it is cut.
     #[cfg(feature = "cache")]
     #[inline]
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        self.0.write(bytes);
+        match &mut self.0 {
+            Hash::Secret(hasher) => hasher.write(bytes),
+            #[cfg(feature = "redis")]
+            Hash::Public(hasher) => hasher.update(bytes),
+        }
     }
 
+    #[inline]
     fn head(&mut self, kind: u8, length: usize) {
-        self.0.write_u64((length as u64) << 8 | u64::from(kind));
+        self.words([(length as u64) << 8 | u64::from(kind)]);
+    }
+
+    #[inline]
+    fn words(&mut self, words: impl IntoIterator<Item = u64>) {
+        match &mut self.0 {
+            Hash::Secret(hasher) => words.into_iter().for_each(|word| hasher.write_u64(word)),
+            #[cfg(feature = "redis")]
+            Hash::Public(hasher) => words.into_iter().for_each(|word| hasher.update(word.to_le_bytes())),
+        }
     }
 }
 
@@ -243,18 +286,25 @@ mod tests {
         hasher.finish()
     }
 
+    const SEEDS: &[Seed] = &[
+        Seed::from_bytes([7; 16]),
+        #[cfg(feature = "redis")]
+        Seed::public(),
+    ];
+
     proptest! {
         #[test]
         fn different_fields_are_different_hashes(a: Vec<Vec<u8>>, b: Vec<Vec<u8>>) {
-            let seed = Seed::from_bytes([7; 16]);
-            prop_assert_eq!(a == b, hash(seed, &a) == hash(seed, &b));
+            for &seed in SEEDS {
+                prop_assert_eq!(a == b, hash(seed, &a) == hash(seed, &b));
+            }
         }
     }
 
     proptest! {
         #[test]
         fn a_field_is_its_content_however_it_is_given(bytes: Vec<u8>, cut: prop::sample::Index, kind: u8) {
-            let seed = Seed::from_bytes([7; 16]);
+            for &seed in SEEDS {
             let hash = |add: &dyn Fn(&mut KeyHasher)| {
                 let mut hasher = seed.hasher();
                 add(&mut hasher);
@@ -270,7 +320,17 @@ mod tests {
                 hash(&|hasher| hasher.field_of_kind(kind, &bytes)),
                 hash(&|hasher| hasher.field_of_kind(kind.wrapping_add(1), &bytes))
             );
+            }
         }
+    }
+
+    #[test]
+    #[cfg(feature = "redis")]
+    fn a_public_field_is_half_the_sha256_of_its_length_and_its_words() {
+        let mut hasher = Seed::public().hasher();
+        hasher.field_of_kind(1, b"/page/number/17");
+        let digest = Sha256::digest(b"\x01\x0f\0\0\0\0\0\0/page/number/17\0");
+        assert_eq!(hasher.finish().to_le_bytes(), digest[..16]);
     }
 
     #[test]

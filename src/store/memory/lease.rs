@@ -11,7 +11,7 @@ use crate::{
     clock::Timestamp,
     error::Error,
     store::{
-        contract::{Ending, Filled, Lease, Value, Woken},
+        contract::{Ending, Filled, Lease, Store, Value, Woken},
         kept::{Kept, Tags, Version},
         key::Key,
     },
@@ -144,6 +144,10 @@ impl<V: Value> MemoryLease<V> {
 }
 
 impl<V: Value> Lease<V> for MemoryLease<V> {
+    fn replaces(&self) -> Option<Version> {
+        self.store.get_now(&self.key).map(|kept| kept.version())
+    }
+
     async fn fill(self, value: V, keep_until: Timestamp, tags: Tags) -> Result<Filled, Error> {
         Ok(self.fill_now(value, keep_until, tags))
     }
