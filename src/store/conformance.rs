@@ -19,12 +19,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::{
     contract::{Ending, Filled, Lease, Leased, Store, Value, Wait, Woken},
     kept::{Kept, Tag, Tags, Version},
     key::{Key, Primary},
+    wire::{Encoded, Wire},
 };
 use crate::clock::Timestamp;
 
@@ -375,6 +377,18 @@ async fn no_order_of_events_brings_an_old_value_back<S: Store<Probe>>(store: &S,
 impl Value for Probe {
     fn weight(&self) -> usize {
         0
+    }
+}
+
+/// All of it is head, so that the suite's refreshes change it.
+impl Wire for Probe {
+    fn encode(&self) -> Encoded {
+        Encoded::new(self.0.to_le_bytes().into(), Bytes::new())
+    }
+
+    fn decode(head: Bytes, body: Bytes) -> Option<Self> {
+        let moment = head.as_ref().try_into().ok().filter(|_| body.is_empty())?;
+        Some(Self(u64::from_le_bytes(moment)))
     }
 }
 

@@ -9,8 +9,10 @@ pub(crate) mod fetch;
 mod kept;
 mod key;
 pub mod memory;
+mod wire;
 
 pub use contract::{Ending, Filled, Lease, Leased, Store, Usage, Value, Wait, Woken};
 pub use erased::{BoxLease, BoxStore};
 pub use kept::{Kept, Tag, Tags, Version};
 pub use key::{Key, KeyHasher, Primary, Seed};
+pub use wire::{Compression, Encoded, Wire};
