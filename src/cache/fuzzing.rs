@@ -30,6 +30,8 @@ use super::{
 };
 use crate::clock::Timestamp;
 
+pub mod page;
+
 const NOW: Timestamp = Timestamp::from_secs(1_700_000_000);
 
 /// Members are trimmed parts of the line; a list of them is the same list. Numbers are those of the standard library.
@@ -404,7 +406,7 @@ mod tests {
 
     type Property = fn(&[u8]);
 
-    const ALL: [Property; 13] = [
+    const ALL: [Property; 14] = [
         list,
         control,
         targeted,
@@ -418,6 +420,7 @@ mod tests {
         storable,
         invalidate,
         forwarding,
+        page::page,
     ];
 
     proptest! {

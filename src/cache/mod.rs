@@ -159,6 +159,7 @@ mod status;
 mod stored;
 mod tally;
 mod walk;
+mod wire;
 mod word;
 
 pub use body::CacheBody;

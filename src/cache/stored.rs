@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
     digits,
+    etag::Etags,
     policy::{conditional::Validators, reuse::Schedule, storable::Terms},
     status::CACHE_STATUS,
 };
@@ -147,7 +148,7 @@ impl Page {
         if trailers.is_none() {
             let _full = head.try_insert(header::CONTENT_LENGTH, digits::value(body.len() as u64));
         }
-        let has_own_etag = own_etag.is_some();
+        let etag = if own_etag.is_some() { Etags::Generated } else { Etags::Given };
         if let Some(own_etag) = own_etag {
             let _full = head.try_insert(header::ETAG, own_etag);
         }
@@ -160,8 +161,19 @@ impl Page {
             let _full = dressed.try_append(name, value.clone());
         }
         let _full = dressed.try_append(CACHE_STATUS, hit.clone());
+        Self::again(status, (&dressed, etag), (body, trailers), (schedule, access, cost))
+    }
+
+    /// A page of the fields that [`new`](Self::new) gave it, here or in another process.
+    pub(crate) fn again(
+        status: StatusCode,
+        (dressed, etag): (&HeaderMap, Etags),
+        (body, trailers): (Bytes, Option<Box<HeaderMap>>),
+        (schedule, access, cost): (Schedule, Access, Duration),
+    ) -> Self {
         // Cloned once, so that the map is as small as its fields allow.
         let head = dressed.clone();
+        let has_own_etag = etag == Etags::Generated;
         let (refreshed, is_doubted) = (AtomicU64::new(0), AtomicBool::new(false));
         Self { status, head, body, trailers, schedule, access, cost, has_own_etag, refreshed, is_doubted }
     }

@@ -9,6 +9,8 @@ pub(crate) mod fetch;
 mod kept;
 mod key;
 pub mod memory;
+#[cfg(any(feature = "cache", feature = "redis"))]
+pub(crate) mod notation;
 mod wire;
 
 pub use contract::{Ending, Filled, Lease, Leased, Store, Usage, Value, Wait, Woken};
