@@ -6,11 +6,16 @@ mod contract;
 mod erased;
 #[cfg(feature = "cache")]
 pub(crate) mod fetch;
+#[cfg(all(feature = "redis", any(fuzzing, test)))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kept;
 mod key;
 pub mod memory;
 #[cfg(any(feature = "cache", feature = "redis"))]
 pub(crate) mod notation;
+#[cfg(feature = "redis")]
+mod redis;
 mod wire;
 
 pub use contract::{Ending, Filled, Lease, Leased, Store, Usage, Value, Wait, Woken};
