@@ -60,7 +60,7 @@ pub(super) enum Site {
 
 /// A [`Plan`] that remembers what it learnt of the server.
 pub(super) struct Manager {
-    plan: Plan,
+    pub(super) plan: Plan,
     /// The server, or what stands before it, does not know `HELLO`.
     resp2: Arc<AtomicBool>,
 }
@@ -84,72 +84,44 @@ impl Manager {
         Self { plan, resp2 }
     }
 
-    async fn attempt(&self, protocol: ProtocolVersion) -> Result<Line, Error> {
-        let plan = &self.plan;
-        match &plan.site {
-            Site::Server(addr) => self.node(Plan::info(addr.clone(), plan.redis(protocol))?).await,
-            Site::Given(info) => {
-                let redis = info.redis_settings().clone().set_protocol(protocol);
-                self.node(ConnectionInfo::clone(info).set_redis_settings(redis)).await
-            }
-            Site::Sentinel { sentinels, service, login } => {
-                let redis = login.apply(RedisConnectionInfo::default().set_skip_set_lib_name());
-                let sentinels: Vec<_> = sentinels
-                    .iter()
-                    .map(|host| Plan::info(plan.addr(host)?, redis.clone()))
-                    .collect::<Result<_, _>>()?;
-                let host = sentinel::primary(&sentinels, service, plan.connect_deadline / 2).await?;
-                self.primary(Plan::info(plan.addr(&host)?, plan.redis(protocol))?).await
-            }
-            Site::Cluster(nodes) => self.cluster(nodes, protocol).await,
-        }
-    }
-
-    async fn node(&self, info: ConnectionInfo) -> Result<Line, Error> {
-        let (connection, health) = self.open(info).await?;
-        Ok(Line::new(Wire::Node(connection), health))
-    }
-
-    /// A connection to the server that the sentinels named, if it holds itself to be the primary too.
-    async fn primary(&self, info: ConnectionInfo) -> Result<Line, Error> {
-        let (mut connection, health) = self.open(info).await?;
-        let role = connection.send_packed_command(&cmd("ROLE")).await.map_err(Fault::connecting)?;
-        match role {
-            Value::Array(fields) if !matches!(fields.first(), Some(Value::BulkString(role)) if role == b"master") => {
-                Err(Error::unavailable(
-                    "no connection to Redis",
-                    "the sentinels name a server that is no primary (yet)",
-                ))
-            }
-            // Who may not ask has to believe the sentinels.
-            _ => Ok(Line::new(Wire::Node(connection), health)),
-        }
-    }
-
-    async fn open(&self, info: ConnectionInfo) -> Result<(MultiplexedConnection, Arc<Health>), Error> {
-        let health = Arc::new(Health::new());
-        // Deadlines are set around each call, the wait for a connection included.
-        let mut config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        if info.redis_settings().protocol().supports_resp3() {
-            let health = Arc::clone(&health);
-            // So a connection that ended while nobody used it costs nobody a command.
-            config = config.set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    health.lost();
+    /// What `attempt` makes, within the deadline for connecting: in RESP3, or in RESP2 where nothing else is known.
+    pub(super) async fn negotiated<T, F>(&self, attempt: impl Fn(ProtocolVersion) -> F) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let connecting = async {
+            if !self.resp2.load(Ordering::Relaxed) {
+                match attempt(ProtocolVersion::RESP3).await {
+                    Err(error) if knows_no_hello(&error) => self.resp2.store(true, Ordering::Relaxed),
+                    result => return result,
                 }
-                Ok::<_, ::redis::aio::SendError>(())
-            });
+            }
+            attempt(ProtocolVersion::RESP2).await
+        };
+        timeout(self.plan.connect_deadline, connecting)
+            .await
+            .unwrap_or_else(|_| Err(Error::timed_out("no connection to Redis within the deadline for connecting")))
+    }
+
+    async fn attempt(&self, protocol: ProtocolVersion) -> Result<Line, Error> {
+        if let Site::Cluster(nodes) = &self.plan.site {
+            return self.cluster(nodes, protocol).await;
         }
-        let client = Client::open(info).map_err(Fault::connecting)?;
-        let connection =
-            client.get_multiplexed_async_connection_with_config(&config).await.map_err(Fault::connecting)?;
-        Ok((connection, health))
+        let health = Arc::new(Health::new());
+        let noted = Arc::clone(&health);
+        // So a connection that ended while nobody used it costs nobody a command.
+        let told = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                noted.lost();
+            }
+        };
+        let info = self.plan.located(protocol).await?;
+        Ok(Line::new(Wire::Node(self.plan.open(info, told).await?), health))
     }
 
     async fn cluster(&self, nodes: &[Host], protocol: ProtocolVersion) -> Result<Line, Error> {
         let plan = &self.plan;
-        let nodes: Vec<_> =
-            nodes.iter().map(|host| Plan::info(plan.addr(host)?, plan.redis(protocol))).collect::<Result<_, _>>()?;
+        let nodes: Vec<_> = nodes.iter().map(|host| plan.host(host, protocol)).collect::<Result<_, _>>()?;
         let mut builder = ClusterClient::builder(nodes)
             // A node that hangs is tried twice, as one we were told of and as one that the others name, and must not keep
             // us from those others.
@@ -174,21 +146,7 @@ impl ManageConnection for Manager {
     type Error = NoLine;
 
     async fn connect(&self) -> Result<Line, NoLine> {
-        let connecting = async {
-            if !self.resp2.load(Ordering::Relaxed) {
-                match self.attempt(ProtocolVersion::RESP3).await {
-                    Err(error) if knows_no_hello(&error) => self.resp2.store(true, Ordering::Relaxed),
-                    result => return result,
-                }
-            }
-            self.attempt(ProtocolVersion::RESP2).await
-        };
-        match timeout(self.plan.connect_deadline, connecting).await {
-            Ok(result) => result.map_err(NoLine::Failed),
-            Err(_) => {
-                Err(NoLine::Failed(Error::timed_out("no connection to Redis within the deadline for connecting")))
-            }
-        }
+        self.negotiated(|protocol| self.attempt(protocol)).await.map_err(NoLine::Failed)
     }
 
     /// Without a round trip: what is known is enough.
@@ -233,6 +191,55 @@ impl Plan {
         Self { deadline: Duration::from_secs(24 * 3600), ..self }
     }
 
+    /// Where the server is, or the primary that the sentinels name. A Cluster has no such place.
+    pub(super) async fn located(&self, protocol: ProtocolVersion) -> Result<ConnectionInfo, Error> {
+        match &self.site {
+            Site::Server(addr) => Self::info(addr.clone(), self.redis(protocol)),
+            Site::Given(info) => {
+                let redis = info.redis_settings().clone().set_protocol(protocol);
+                Ok(ConnectionInfo::clone(info).set_redis_settings(redis))
+            }
+            Site::Sentinel { sentinels, service, login } => {
+                let redis = login.apply(RedisConnectionInfo::default().set_skip_set_lib_name());
+                let sentinels: Vec<_> = sentinels
+                    .iter()
+                    .map(|host| Self::info(self.addr(host)?, redis.clone()))
+                    .collect::<Result<_, _>>()?;
+                let host = sentinel::primary(&sentinels, service, self.connect_deadline / 2).await?;
+                self.host(&host, protocol)
+            }
+            Site::Cluster(_) => Err(Error::invalid("a Cluster has several places")),
+        }
+    }
+
+    pub(super) fn host(&self, host: &Host, protocol: ProtocolVersion) -> Result<ConnectionInfo, Error> {
+        Self::info(self.addr(host)?, self.redis(protocol))
+    }
+
+    /// A connection to where [`located`](Self::located) said; behind sentinels, if that server holds itself to be the
+    /// primary too. In RESP3 `told` hears what comes unasked.
+    pub(super) async fn open(
+        &self,
+        info: ConnectionInfo,
+        told: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<MultiplexedConnection, Error> {
+        // Deadlines are set around each call, the wait for a connection included.
+        let mut config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        if info.redis_settings().protocol().supports_resp3() {
+            config = config.set_push_sender(move |push: PushInfo| {
+                told(push);
+                Ok::<_, ::redis::aio::SendError>(())
+            });
+        }
+        let client = Client::open(info).map_err(Fault::connecting)?;
+        let mut connection =
+            client.get_multiplexed_async_connection_with_config(&config).await.map_err(Fault::connecting)?;
+        if matches!(self.site, Site::Sentinel { .. }) {
+            believe(connection.send_packed_command(&cmd("ROLE")).await.map_err(Fault::connecting)?)?;
+        }
+        Ok(connection)
+    }
+
     fn redis(&self, protocol: ProtocolVersion) -> RedisConnectionInfo {
         self.login
             .apply(RedisConnectionInfo::default())
@@ -244,6 +251,16 @@ impl Plan {
     fn info(addr: ConnectionAddr, redis: RedisConnectionInfo) -> Result<ConnectionInfo, Error> {
         let info = addr.into_connection_info().map_err(Fault::connecting)?;
         Ok(info.set_tcp_settings(tcp()).set_redis_settings(redis))
+    }
+}
+
+fn believe(role: Value) -> Result<(), Error> {
+    match role {
+        Value::Array(fields) if !matches!(fields.first(), Some(Value::BulkString(role)) if role == b"master") => {
+            Err(Error::unavailable("no connection to Redis", "the sentinels name a server that is no primary (yet)"))
+        }
+        // Who may not ask has to believe the sentinels.
+        _ => Ok(()),
     }
 }
 
