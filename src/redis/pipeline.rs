@@ -67,57 +67,55 @@ impl<'a> Pipeline<'a> {
     /// Sends them. The answers are in the order of the commands, and as many.
     pub async fn run(self) -> Vec<Result<Reply, Error>> {
         let until = self.redis.until(self.within, Duration::ZERO);
-        let first = self.steps.iter().map(|step| (step.first(), step.slots())).collect();
-        let mut answers = self.send(first, until).await;
-        let unknown: Vec<usize> =
-            (0..answers.len()).filter(|&at| answers[at].as_ref().is_err_and(is_unknown)).collect();
-        let again = unknown
-            .iter()
-            .filter_map(|&at| match &self.steps[at] {
-                Step::Script(call) => Some((call.by_text(), call.slots)),
-                Step::Command(..) => None,
-            })
-            .collect();
-        for (at, answer) in unknown.into_iter().zip(self.send(again, until).await) {
-            answers[at] = answer;
-        }
-        answers.into_iter().map(|answer| answer.map(Reply::new)).collect()
-    }
-
-    async fn send(&self, commands: Vec<(Cmd, Slots)>, until: Instant) -> Vec<Answer> {
-        if commands.is_empty() {
-            return Vec::new();
-        }
         // What has no slot of its own cannot share a batch in a Cluster; it is keyed by its place.
-        let mut groups: BTreeMap<(Option<u16>, usize), Vec<(usize, Cmd, Slots)>> = BTreeMap::new();
-        for (at, (cmd, slots)) in commands.into_iter().enumerate() {
-            let group = match slots {
+        let mut groups: BTreeMap<(Option<u16>, usize), Vec<usize>> = BTreeMap::new();
+        for (at, step) in self.steps.iter().enumerate() {
+            let group = match step.slots() {
                 _ if !self.redis.is_cluster() => (None, 0),
                 Slots::One(slot) => (Some(slot), 0),
                 Slots::None | Slots::Several => (None, at),
             };
-            groups.entry(group).or_default().push((at, cmd, slots));
+            groups.entry(group).or_default().push(at);
         }
-        let mut answers: Vec<_> = join_all(groups.into_values().map(|group| self.send_group(group, until)))
-            .await
-            .into_iter()
-            .flatten()
-            .collect();
+        let groups = groups.into_values().map(|group| self.send_group(group, until));
+        let mut answers: Vec<_> = join_all(groups).await.into_iter().flatten().collect();
         answers.sort_unstable_by_key(|(at, _)| *at);
-        answers.into_iter().map(|(_, answer)| answer).collect()
+        answers.into_iter().map(|(_, answer)| answer.map(Reply::new)).collect()
     }
 
-    async fn send_group(&self, mut group: Vec<(usize, Cmd, Slots)>, until: Instant) -> Vec<(usize, Answer)> {
-        let target = Target::Keys(group.first().map_or(Slots::None, |(_, _, slots)| *slots));
-        if group.len() == 1
-            && let Some((at, cmd, _)) = group.pop()
+    /// Each group sees to what its own server does not know: one that hangs uses up nobody else's time.
+    async fn send_group(&self, group: Vec<usize>, until: Instant) -> Vec<(usize, Answer)> {
+        let first = group.iter().map(|&at| (at, self.steps[at].first())).collect();
+        let mut answers = self.send(first, until).await;
+        let again = answers
+            .iter()
+            .filter(|(_, answer)| answer.as_ref().is_err_and(is_unknown))
+            .filter_map(|(at, _)| match &self.steps[*at] {
+                Step::Script(call) => Some((*at, call.by_text())),
+                Step::Command(..) => None,
+            })
+            .collect();
+        let mut again = self.send(again, until).await.into_iter().peekable();
+        for (at, answer) in &mut answers {
+            if let Some((_, better)) = again.next_if(|(other, _)| other == at) {
+                *answer = better;
+            }
+        }
+        answers
+    }
+
+    async fn send(&self, mut commands: Vec<(usize, Cmd)>, until: Instant) -> Vec<(usize, Answer)> {
+        let Some((at, _)) = commands.first() else { return Vec::new() };
+        let target = Target::Keys(self.steps[*at].slots());
+        if commands.len() == 1
+            && let Some((at, cmd)) = commands.pop()
         {
             return vec![(at, self.redis.one(cmd, &target, until).await)];
         }
-        let mut batch = Batch::with_capacity(group.len());
-        let places: Vec<usize> = group
+        let mut batch = Batch::with_capacity(commands.len());
+        let places: Vec<usize> = commands
             .into_iter()
-            .map(|(at, cmd, _)| {
+            .map(|(at, cmd)| {
                 batch.add_command(cmd);
                 at
             })

@@ -72,3 +72,29 @@ async fn in_a_cluster_the_text_goes_to_the_node_that_lacks_it() {
         assert_eq!(reply.unwrap().int().unwrap(), 3);
     }
 }
+
+#[tokio::test]
+async fn a_shard_that_hangs_keeps_no_script_of_a_pipeline_from_the_others() {
+    let cluster = Cluster::start().await;
+    let redis = cluster.handle(Duration::from_secs(5)).deadline(Duration::from_secs(1)).connect().await.unwrap();
+    let script = Script::new(COUNT);
+    let mut slots: Vec<u16> = Vec::new();
+    for key in 0..30 {
+        slots.push(cluster.nodes[0].ask(&["CLUSTER", "KEYSLOT", &format!("bartizan:n{key}")]).await.unwrap());
+        redis.script(&script).key(format!("n{key}")).arg(key).run().await.unwrap();
+    }
+    // One shard hangs, its replica too; of the others one knows the script and one does not.
+    let [first, second, _, replica, ..] = &cluster.nodes[..] else { unreachable!("there are six nodes") };
+    second.tell(&["SCRIPT", "FLUSH"]).await;
+    first.pause();
+    replica.pause();
+    let all = (0..30)
+        .fold(redis.pipeline(), |pipe, key| pipe.add_script(redis.script(&script).key(format!("n{key}")).arg(key)));
+    for ((key, slot), reply) in (0..30).zip(slots).zip(all.run().await) {
+        match reply {
+            Ok(reply) if slot > 5460 => assert_eq!(reply.int().unwrap(), 2 * key),
+            Err(error) if slot <= 5460 => assert!(error.is_unavailable(), "{error}"),
+            other => panic!("key {key} in slot {slot}: {other:?}"),
+        }
+    }
+}
