@@ -17,12 +17,13 @@ use tokio::{
 use crate::{
     error::Error,
     redis::{
-        breaker::BreakerState,
+        breaker::{Backoff, BreakerState},
         builder::RedisBuilder,
         capabilities::Capabilities,
         command::Command,
         fault::{Fault, Verdict},
         gate::{Call, Gate},
+        inbox::Names,
         line::{Line, Target},
         manager::{Manager, Plan, Site},
         pipeline::Pipeline,
@@ -30,6 +31,7 @@ use crate::{
         scan::Scan,
         script::{Script, ScriptCall},
         slot::{Slots, slot},
+        subscription::Subscription,
     },
 };
 
@@ -49,6 +51,7 @@ struct Inner {
     exclusive_size: u32,
     /// One; for a Cluster, one for each of [`SECTORS`] and one for what has no key.
     gates: Box<[Gate]>,
+    backoff: Backoff,
     namespace: Box<str>,
     deadline: Duration,
     capabilities: OnceCell<Capabilities>,
@@ -108,6 +111,7 @@ impl Redis {
             plan,
             exclusive_size: builder.blocking_connections,
             gates: (0..gates).map(|_| Gate::new(builder.backoff)).collect(),
+            backoff: builder.backoff,
             namespace: builder.namespace,
             deadline: builder.deadline,
             capabilities: OnceCell::new(),
@@ -133,6 +137,18 @@ impl Redis {
     /// The keys of our namespace that match `pattern`, in bounded steps.
     pub fn scan(&self, pattern: &str) -> Scan<'_> {
         Scan::new(self, pattern)
+    }
+
+    /// What is published to `channels`, before whose names the namespace is put as before keys: who publishes names the channel
+    /// as a [key](Command::key). It connects when it is first asked what it [heard](Subscription::next).
+    pub fn subscribe(&self, channels: &[impl AsRef<[u8]>]) -> Subscription {
+        let names = Names {
+            channels: channels.iter().map(|channel| self.key(channel)).collect(),
+            namespace: self.key(""),
+            ..Names::default()
+        };
+        let manager = Manager::new(self.inner.plan.clone(), Arc::default());
+        Subscription::new(manager, names, self.inner.backoff)
     }
 
     /// `key` as it is called on the server: with the namespace before it.

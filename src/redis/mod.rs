@@ -27,6 +27,8 @@
 //! # Ok(()) }
 //! ```
 //!
+//! [`Redis::subscribe`] hears what others publish, and which keys change.
+//!
 //! # Where it is
 //!
 //! | form | what it is |
@@ -80,7 +82,9 @@ mod client;
 mod command;
 mod fault;
 mod gate;
+mod inbox;
 mod line;
+mod listener;
 mod manager;
 mod pipeline;
 mod pool;
@@ -89,6 +93,7 @@ mod scan;
 mod script;
 mod sentinel;
 mod slot;
+mod subscription;
 #[cfg_attr(not(feature = "redis-tls"), path = "no_tls.rs")]
 mod tls;
 
@@ -101,3 +106,4 @@ pub use pipeline::Pipeline;
 pub use reply::Reply;
 pub use scan::Scan;
 pub use script::{Script, ScriptCall};
+pub use subscription::{Heard, Subscription};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bartizan::{Redis, redis::Script};
 use tokio::time::Instant;
 
-use crate::support::{Cluster, Sentinels, eventually};
+use crate::support::{Cluster, Sentinels, begun, changed, eventually, lost, resumed, said, within};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -87,4 +87,70 @@ async fn a_cluster_goes_on_without_the_primary_that_hangs() {
     replica.resume();
     let ((), took) = eventually("the shard has a new primary", LIMIT, async || set(&redis, KEYS[0]).await.ok()).await;
     println!("Cluster: commands succeed {took:?} after there was a replica for the primary that hung");
+}
+
+#[tokio::test]
+async fn a_subscription_follows_the_sentinels_to_the_next_primary() {
+    let mut group = Sentinels::start().await;
+    let redis = Redis::connect(&group.url()).await.unwrap();
+    let mut subscription = redis.subscribe(&["news"]).tracking("");
+    assert!(begun(&mut subscription).await);
+    group.servers[0].kill();
+    lost(&mut subscription).await;
+    assert!(resumed(&mut subscription).await);
+    redis.command("SET").key("k").arg("v").run().await.unwrap();
+    assert_eq!(changed(&mut subscription).await, "k");
+    let heard_by: u32 = group.servers[1].ask(&["PUBLISH", "bartizan:news", "at the new one"]).await.unwrap();
+    assert_eq!(heard_by, 1);
+    assert_eq!(said(&mut subscription).await.1, "at the new one");
+}
+
+#[tokio::test]
+async fn a_subscription_to_a_primary_that_hangs_is_abandoned_for_the_one_that_the_sentinels_name() {
+    let group = Sentinels::start().await;
+    let redis = Redis::connect(&group.url()).await.unwrap();
+    let mut subscription = redis.subscribe(&["news"]);
+    begun(&mut subscription).await;
+    group.servers[0].pause();
+    subscription.abandon();
+    lost(&mut subscription).await;
+    resumed(&mut subscription).await;
+    let heard_by: u32 = group.servers[1].ask(&["PUBLISH", "bartizan:news", "at the new one"]).await.unwrap();
+    assert_eq!(heard_by, 1);
+    assert_eq!(said(&mut subscription).await.1, "at the new one");
+}
+
+/// The place of the node that has the only subscriber.
+async fn subscribed_at(cluster: &Cluster) -> usize {
+    let asking = eventually("one node has the subscriber", SECOND, async || {
+        let mut found = None;
+        for (at, node) in cluster.nodes.iter().enumerate() {
+            let (_, count): (String, u32) = node.ask(&["PUBSUB", "NUMSUB", "bartizan:news"]).await.ok()?;
+            if count == 1 && found.replace(at).is_some() {
+                return None;
+            }
+        }
+        found
+    });
+    asking.await.0
+}
+
+#[tokio::test]
+async fn a_subscription_hears_every_node_of_a_cluster_and_leaves_the_one_that_is_killed() {
+    let mut cluster = Cluster::start().await;
+    let redis = cluster.handle(4 * SECOND).connect().await.unwrap();
+    let mut subscription = redis.subscribe(&["news"]);
+    begun(&mut subscription).await;
+    for (at, node) in cluster.nodes.iter().enumerate() {
+        node.tell(&["PUBLISH", "bartizan:news", &at.to_string()]).await;
+        assert_eq!(said(&mut subscription).await.1, at.to_string());
+    }
+    let at = subscribed_at(&cluster).await;
+    cluster.nodes[at].kill();
+    lost(&mut subscription).await;
+    let (_, took) = within(LIMIT, resumed(&mut subscription)).await;
+    println!("Cluster: heard again {took:?} after the node was killed");
+    // Its peers have connections to each other; they need not have noticed that one is gone.
+    cluster.nodes[(at + 1) % 6].tell(&["PUBLISH", "bartizan:news", "after"]).await;
+    assert_eq!(said(&mut subscription).await.1, "after");
 }

@@ -10,3 +10,5 @@ mod failure;
 mod own_servers;
 mod scripts;
 mod sharing;
+mod subscription;
+mod tracking;
