@@ -44,6 +44,12 @@ pub struct SystemClock;
 #[derive(Clone, Debug)]
 pub struct TestClock(Arc<AtomicU64>);
 
+/// A moment of the process's own, for time that passes: it never steps back, and means nothing elsewhere. It is as exact as
+/// the system's last tick.
+#[cfg(feature = "redis")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
 // === impl Timestamp ===
 
 impl Timestamp {
@@ -102,6 +108,43 @@ impl From<SystemTime> for Timestamp {
 impl From<Timestamp> for SystemTime {
     fn from(time: Timestamp) -> Self {
         UNIX_EPOCH + Duration::from_millis(time.0)
+    }
+}
+
+// === impl Moment ===
+
+#[cfg(feature = "redis")]
+impl Moment {
+    #[inline]
+    pub(crate) fn now() -> Self {
+        #[cfg(target_os = "linux")]
+        {
+            let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+            let (secs, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+            Self(secs.unwrap_or(0).saturating_mul(1000) + nanos.unwrap_or(0) / 1_000_000)
+        }
+        #[cfg(not(target_os = "linux"))]
+        {
+            use std::{sync::LazyLock, time::Instant};
+            static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+            Self(millis(START.elapsed()))
+        }
+    }
+
+    pub(crate) const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    pub(crate) const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    pub(crate) fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
     }
 }
 

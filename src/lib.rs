@@ -64,3 +64,5 @@ pub use error::Error;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 pub use store::{BoxStore, memory::Memory};
+#[cfg(feature = "redis")]
+pub use store::{RedisStore, Tiered};

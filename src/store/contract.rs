@@ -90,12 +90,12 @@ pub trait Lease<V>: Send + Sized + 'static {
     /// the lease is younger than the removal, and would not refuse it.
     fn replaces(&self) -> Option<Version>;
 
-    /// Keeps `value`, if the lease still holds, and gives it to those who wait either way; only those who came after a
-    /// removal begin anew.
+    /// Keeps `value`, if the lease still holds, and gives it to those who wait. If it does not hold, those who came after
+    /// the removal begin anew, and those who came before may have the value or begin anew.
     ///
     /// # Errors
     ///
-    /// When the store could not be told. Those who wait in this process have the value nevertheless.
+    /// When the store could not be told.
     fn fill(self, value: V, keep_until: Timestamp, tags: Tags) -> impl Future<Output = Result<Filled, Error>> + Send;
 
     /// As [`fill`](Self::fill), where only the value's head differs from the value that the lease was asked for with:

@@ -46,6 +46,14 @@ impl<V> Kept<V> {
         self.0.keep_until
     }
 
+    /// The same, to be taken for absent no later than `until`. Only for what nobody shares yet.
+    #[cfg(feature = "redis")]
+    pub(crate) fn until(mut self, until: Timestamp) -> Self {
+        let inner = Arc::get_mut(&mut self.0).expect("what was made just now is not shared");
+        inner.keep_until = inner.keep_until.min(until);
+        self
+    }
+
     /// The tags it was filled with.
     pub fn tags(&self) -> &Tags {
         &self.0.tags
@@ -85,6 +93,11 @@ impl Version {
     /// For [`Store`](super::Store) implementations: `sequence` rises with every lease the store gives for a key.
     pub const fn new(sequence: u64) -> Self {
         Self(sequence)
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) const fn sequence(self) -> u64 {
+        self.0
     }
 }
 

@@ -15,11 +15,17 @@ pub mod memory;
 #[cfg(any(feature = "cache", feature = "redis"))]
 pub(crate) mod notation;
 #[cfg(feature = "redis")]
-mod redis;
+pub mod redis;
+#[cfg(feature = "redis")]
+pub mod tiered;
 mod wire;
 
 pub use contract::{Ending, Filled, Lease, Leased, Store, Usage, Value, Wait, Woken};
 pub use erased::{BoxLease, BoxStore};
 pub use kept::{Kept, Tag, Tags, Version};
 pub use key::{Key, KeyHasher, Primary, Seed};
+#[cfg(feature = "redis")]
+pub use redis::{RedisLease, RedisStore, RedisStoreBuilder};
+#[cfg(feature = "redis")]
+pub use tiered::{Tiered, TieredLease};
 pub use wire::{Compression, Encoded, Wire};

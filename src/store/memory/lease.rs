@@ -13,7 +13,7 @@ use crate::{
     store::{
         contract::{Ending, Filled, Lease, Store, Value, Woken},
         kept::{Kept, Tags, Version},
-        key::Key,
+        key::{Key, Primary},
     },
 };
 
@@ -60,9 +60,19 @@ impl<V> MemoryLease<V> {
 }
 
 impl<V: Value> MemoryLease<V> {
-    fn fill_now(mut self, value: V, keep_until: Timestamp, tags: Tags) -> Filled {
-        let weight = value.weight() + size_of::<V>() + tags.weight();
-        let kept = Kept::new(value, Version::new(self.sequence), keep_until, tags);
+    #[cfg(feature = "redis")]
+    pub(crate) fn primary(&self) -> Primary {
+        self.key.primary()
+    }
+
+    /// The version of what it fills.
+    pub(crate) fn version(&self) -> Version {
+        Version::new(self.sequence)
+    }
+
+    /// Keeps what may be another store's, unless that store `refused` it, and gives it to those who wait either way.
+    pub(crate) fn keep(mut self, kept: &Kept<V>, refused: bool) -> Filled {
+        let weight = kept.weight() + size_of::<V>() + kept.tags().weight();
         let flight = self.flight.take().expect("a lease that was not ended has its flight");
         // Dropped after the lock: values are not dropped under it.
         let mut evicted = Vec::new();
@@ -73,7 +83,7 @@ impl<V: Value> MemoryLease<V> {
         let waiters = flight.empty();
         let resource = (self.key.variant() != 0).then(|| desk.resources.of(self.key.primary()));
         let (seals, untagged, broken) = self.seals(kept.tags(), resource);
-        let stored = held && !broken;
+        let stored = held && !broken && !refused;
         if stored {
             self.store.insert(self.key, Slot::new(kept.clone(), self.sequence, seals, weight), &mut evicted);
         }
@@ -90,9 +100,9 @@ impl<V: Value> MemoryLease<V> {
         if stored { Filled::Stored } else { Filled::Superseded }
     }
 
-    fn narrow_now(mut self, variant: u128, sign: V, keep_until: Timestamp) -> Option<Self> {
+    /// Keeps a sign that may be another store's, and moves.
+    pub(crate) fn narrow_to(mut self, variant: u128, sign: &Kept<V>) -> Option<Self> {
         let weight = sign.weight() + size_of::<V>();
-        let kept = Kept::new(sign, Version::new(self.sequence), keep_until, Tags::default());
         let flight = self.flight.take().expect("a lease that was not ended has its flight");
         let narrowed = Key::new(self.key.primary()).with_variant(variant);
         let mut evicted = Vec::new();
@@ -104,14 +114,14 @@ impl<V: Value> MemoryLease<V> {
         if held {
             let seals = (self.key.variant() != 0).then(|| desk.resources.of(self.key.primary()));
             let seals = seals.map(|seal| Arc::from([seal]));
-            self.store.insert(self.key, Slot::new(kept.clone(), self.sequence, seals, weight), &mut evicted);
+            self.store.insert(self.key, Slot::new(sign.clone(), self.sequence, seals, weight), &mut evicted);
         }
         if held && !is_taken {
             desk.attach(&narrowed, Arc::clone(&flight));
         }
         drop(desk);
 
-        tell_all(waiters, || Woken::Found(kept.clone()));
+        tell_all(waiters, || Woken::Found(sign.clone()));
         if !is_taken {
             // One that no longer holds moves unattached, and its fill says so.
             (self.key, self.flight) = (narrowed, Some(flight));
@@ -119,7 +129,12 @@ impl<V: Value> MemoryLease<V> {
         (!is_taken).then_some(self)
     }
 
-    fn replace_all_now(mut self, variant: u128, tags: &Tags) -> Option<Self> {
+    pub(crate) fn disband_now(mut self, ending: Ending) {
+        let (_, _, waiters) = self.land();
+        tell_all(waiters, || Woken::Alone(ending));
+    }
+
+    pub(crate) fn replace_all_now(mut self, variant: u128, tags: &Tags) -> Option<Self> {
         let flight = self.flight.take().expect("a lease that was not ended has its flight");
         let before = self.key;
         let mut desk = self.store.desk(before.primary()).lock();
@@ -149,20 +164,21 @@ impl<V: Value> Lease<V> for MemoryLease<V> {
     }
 
     async fn fill(self, value: V, keep_until: Timestamp, tags: Tags) -> Result<Filled, Error> {
-        Ok(self.fill_now(value, keep_until, tags))
+        let kept = Kept::new(value, self.version(), keep_until, tags);
+        Ok(self.keep(&kept, false))
     }
 
     async fn narrow(self, variant: u128, sign: V, keep_until: Timestamp) -> Result<Option<Self>, Error> {
-        Ok(self.narrow_now(variant, sign, keep_until))
+        let sign = Kept::new(sign, self.version(), keep_until, Tags::default());
+        Ok(self.narrow_to(variant, &sign))
     }
 
     async fn replace_all(self, variant: u128, tags: Tags) -> Result<Option<Self>, Error> {
         Ok(self.replace_all_now(variant, &tags))
     }
 
-    async fn disband(mut self, ending: Ending) {
-        let (_, _, waiters) = self.land();
-        tell_all(waiters, || Woken::Alone(ending));
+    async fn disband(self, ending: Ending) {
+        self.disband_now(ending);
     }
 }
 

@@ -149,12 +149,16 @@ impl<V: Value> Memory<V> {
         Leased::Won(MemoryLease::new(self.clone(), key, self.next(), flight))
     }
 
-    fn remove_now(&self, primary: Primary) {
+    pub(crate) fn remove_now(&self, primary: Primary) {
         let removed = self.remove_at(&mut self.desk(primary).lock(), primary);
         drop(removed);
     }
 
-    fn clear_now(&self) {
+    pub(crate) fn remove_tagged_now(&self, tag: Tag) {
+        self.0.tags.lock().remove(tag, self.next());
+    }
+
+    pub(crate) fn clear_now(&self) {
         // A fill needs its flight attached: once all are detached, only values younger than this call come in.
         for desk in &self.0.desks {
             desk.lock().detach_all();
@@ -185,7 +189,7 @@ impl<V: Value> Store<V> for Memory<V> {
     }
 
     async fn remove_tagged(&self, tag: Tag) -> Result<(), Error> {
-        self.0.tags.lock().remove(tag, self.next());
+        self.remove_tagged_now(tag);
         Ok(())
     }
 

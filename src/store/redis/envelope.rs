@@ -125,6 +125,11 @@ pub(crate) fn unpack(bytes: Bytes, largest: usize) -> Option<Envelope> {
     Some(Envelope { epoch, sequence, keep_until, tags, head: reader.rest(), body })
 }
 
+/// The sequence of what has the shape of an envelope.
+pub(crate) fn sequence(bytes: &[u8]) -> Option<u64> {
+    bytes.get(20..28).and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)))
+}
+
 fn tag(reader: &mut Reader) -> Option<Tag> {
     let text = reader.run()?;
     std::str::from_utf8(&text).ok().map(Tag::from)

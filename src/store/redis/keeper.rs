@@ -1,0 +1,327 @@
+//! What a store on Redis does of its own accord: hears, beats, and pays its debts. One task for each store and process.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tokio::{
+    runtime::Handle,
+    task::JoinHandle,
+    time::{Instant, timeout, timeout_at},
+};
+
+use super::{
+    channel::{Channel, Effect, Near},
+    lease::{release, text_of},
+    names::Name,
+    removing::NOBODY,
+    scripts,
+    store::{RedisStore, Shared, fresh_epoch, millis, table_time},
+};
+use crate::{
+    clock::Moment,
+    observe::{event, in_current_span},
+    redis::{Heard, Reply, Subscription},
+    store::key::Key,
+};
+
+/// The task. It is begun by whoever needs it first, again where its runtime ended, and ends with the store.
+#[derive(Debug, Default)]
+pub(super) struct Tending(Mutex<Option<JoinHandle<()>>>);
+
+/// What is to be done when there is time, and which leases are held.
+#[derive(Debug, Default)]
+pub(super) struct Orders(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    held: HashMap<u64, Key>,
+    queue: Vec<Order>,
+}
+
+#[derive(Debug)]
+pub(super) enum Order {
+    /// The holder of this lease vanished.
+    Release(Key, u64),
+}
+
+/// What is to be told of removals, so soon that nothing is served for longer than `bound` after.
+pub(super) struct Attached {
+    pub(super) near: Weak<dyn Near>,
+    pub(super) bound: Duration,
+}
+
+/// More than that are left to expire.
+const MOST_ORDERS: usize = 8192;
+
+/// How many leases are renewed, and given up, at once.
+const BATCH: usize = 256;
+
+/// How often it is looked who answers, while there are removals that another server may not know of.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How often what could not be removed is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How many beats there are in the time for which the channel is believed.
+const BEATS: u32 = 4;
+
+// === impl Tending ===
+
+impl Tending {
+    pub(super) fn begin(&self, shared: &Arc<Shared>) {
+        let mut task = self.0.lock();
+        if task.as_ref().is_none_or(JoinHandle::is_finished)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            *task = Some(runtime.spawn(in_current_span(keep(Arc::downgrade(shared)))));
+        }
+    }
+}
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        if let Some(task) = self.0.lock().take() {
+            task.abort();
+        }
+    }
+}
+
+// === impl Orders ===
+
+impl Orders {
+    /// To be renewed from now on.
+    pub(super) fn hold(&self, number: u64, key: Key) {
+        self.0.lock().held.insert(number, key);
+    }
+
+    pub(super) fn let_go(&self, number: u64) {
+        self.0.lock().held.remove(&number);
+    }
+
+    pub(super) fn give(&self, order: Order) {
+        let queue = &mut self.0.lock().queue;
+        if queue.len() < MOST_ORDERS {
+            queue.push(order);
+        }
+    }
+
+    fn take(&self) -> Vec<Order> {
+        let queue = &mut self.0.lock().queue;
+        let rest = queue.split_off(queue.len().min(BATCH));
+        std::mem::replace(queue, rest)
+    }
+
+    fn held(&self) -> Vec<(u64, Key)> {
+        self.0.lock().held.iter().map(|(number, key)| (*number, *key)).collect()
+    }
+}
+
+// === the task ===
+
+async fn keep(store: Weak<Shared>) {
+    let process = format!("{:016x}", rand::random::<u64>());
+    let Some(shared) = store.upgrade() else { return };
+    let stamps = shared.names.buckets().iter().map(|bucket| bucket.stamp.clone());
+    let own = shared.names.buckets().iter().map(|bucket| format!("{}:{process}", bucket.stamp));
+    let subscription = shared.redis.subscribe(&stamps.chain(own).collect::<Vec<_>>());
+    drop(shared);
+    tokio::select! {
+        () = hear(&store, subscription) => {}
+        () = beat(&store, &process) => {}
+        () = tend(&store) => {}
+    }
+}
+
+/// Hears what is said, for as long as there is a store.
+async fn hear(store: &Weak<Shared>, mut subscription: Subscription) {
+    let Some(buckets) = store.upgrade().map(|shared| shared.names.buckets().len()) else { return };
+    let mut channel = Channel::new(buckets);
+    let mut proven = Instant::now();
+    loop {
+        let patience = store.upgrade().and_then(|shared| shared.bound()).map(|bound| 2 * bound);
+        let heard = match patience {
+            Some(patience) => timeout(patience.saturating_sub(proven.elapsed()), subscription.next()).await.ok(),
+            None => Some(subscription.next().await),
+        };
+        let Some(shared) = store.upgrade() else { return };
+        match heard {
+            Some(Heard::Said { channel: at, text }) => {
+                for effect in channel.hear(at % buckets, &text) {
+                    if let Effect::Proven(_) = effect {
+                        proven = Instant::now();
+                    }
+                    shared.take_effect(effect);
+                }
+            }
+            Some(Heard::Begun { .. }) => {
+                channel.lose();
+                proven = Instant::now();
+                shared.distrust();
+                shared.waits.tell_all_to_ask();
+            }
+            Some(Heard::Lost(_error)) => {
+                event!(error = %_error, "what is said of removals cannot be heard");
+                channel.lose();
+                shared.distrust();
+            }
+            Some(_) => {}
+            // It may lead to a server that is cut off from the others.
+            None => {
+                event!("the channel of removals is silent");
+                channel.lose();
+                shared.distrust();
+                subscription.abandon();
+                proven = Instant::now();
+            }
+        }
+    }
+}
+
+/// Proves the channels, and looks which servers answer.
+async fn beat(store: &Weak<Shared>, process: &str) {
+    let mut next = Instant::now();
+    loop {
+        let Some(shared) = store.upgrade() else { return };
+        let (attached, pace) = (Arc::clone(&shared.attached), shared.pace());
+        drop(shared);
+        match pace {
+            Some(pace) => {
+                next = (next + pace).max(Instant::now());
+                if timeout_at(next, attached.notified()).await.is_ok() {
+                    next = Instant::now();
+                }
+            }
+            None => attached.notified().await,
+        }
+        let Some(shared) = store.upgrade() else { return };
+        let within = shared.bound().unwrap_or(LOOK);
+        shared.send_beats(process, within).await;
+    }
+}
+
+/// Renews what is held, and does what is to be done.
+async fn tend(store: &Weak<Shared>) {
+    let mut renewal = Instant::now();
+    loop {
+        let Some(shared) = store.upgrade() else { return };
+        let (wake, owes) = (Arc::clone(&shared.wake), shared.removals.lock().owes());
+        drop(shared);
+        let next = if owes { renewal.min(Instant::now() + RETRY) } else { renewal };
+        // Woken or in time: what is to be done is looked up either way.
+        let _ = timeout(next.saturating_duration_since(Instant::now()), wake.notified()).await;
+        let Some(shared) = store.upgrade() else { return };
+        if renewal <= Instant::now() {
+            renewal = Instant::now() + shared.settings.lease_time / 3;
+            shared.renew().await;
+        }
+        RedisStore(Arc::clone(&shared)).follow_orders().await;
+        shared.pay().await;
+    }
+}
+
+impl RedisStore {
+    async fn follow_orders(&self) {
+        loop {
+            let orders = self.0.orders.take();
+            if orders.is_empty() {
+                return;
+            }
+            // One that cannot be given up expires.
+            join_all(orders.iter().map(|Order::Release(key, number)| release(self, key, *number, "r"))).await;
+        }
+    }
+}
+
+impl Shared {
+    /// For how long what is near is believed, if there is something.
+    fn bound(&self) -> Option<Duration> {
+        self.near.get().map(|attached| attached.bound)
+    }
+
+    fn pace(&self) -> Option<Duration> {
+        let bound = self.bound().map(|bound| bound / BEATS);
+        bound.or_else(|| self.removals.lock().matter(Moment::now()).then_some(LOOK))
+    }
+
+    fn near(&self) -> Option<Arc<dyn Near>> {
+        self.near.get()?.near.upgrade()
+    }
+
+    pub(super) fn tell_near(&self, name: &Name) {
+        if let Some(near) = self.near() {
+            near.remove(name);
+        }
+    }
+
+    fn distrust(&self) {
+        if let Some(near) = self.near() {
+            near.distrust();
+        }
+    }
+
+    fn take_effect(&self, effect: Effect<'_>) {
+        match effect {
+            Effect::Removed(name, token) => {
+                if !self.removals.lock().is_own(token) {
+                    self.tell_near(&name);
+                }
+            }
+            Effect::Gap => self.distrust(),
+            Effect::Proven(then) => {
+                if let Some(near) = self.near() {
+                    near.believe(then);
+                }
+            }
+            Effect::Ended(entry, word) => self.waits.tell(entry, word),
+        }
+    }
+
+    async fn send_beats(&self, process: &str, within: Duration) {
+        let now = Moment::now().as_millis();
+        let mut pipeline = self.redis.pipeline().within(within);
+        for bucket in self.names.buckets() {
+            let call = self.redis.script(&scripts::BEAT).key(&bucket.table).key(&bucket.stamp);
+            let call = call.arg(fresh_epoch()).arg(table_time(Duration::ZERO)).arg(process).arg(now);
+            pipeline = pipeline.add_script(call);
+        }
+        for (at, answer) in pipeline.run().await.into_iter().enumerate() {
+            match answer.and_then(Reply::text) {
+                Ok(server) => drop(self.observe(at, &server.unwrap_or_default())),
+                Err(_error) => event!(error = %_error, bucket = at, "no beat"),
+            }
+        }
+    }
+
+    async fn renew(&self) {
+        let held = self.orders.held();
+        for batch in held.chunks(BATCH) {
+            let mut pipeline = self.redis.pipeline();
+            for (number, key) in batch {
+                let call = self.redis.script(&scripts::RENEW).key(self.names.of(key.primary()).lease(key));
+                pipeline = pipeline.add_script(call.arg(&text_of(*number)).arg(millis(self.settings.lease_time)));
+            }
+            // One that could not be renewed may expire, and its fill is refused.
+            drop(pipeline.run().await);
+        }
+    }
+
+    /// Removes what could not be removed, or has to be removed again.
+    async fn pay(&self) {
+        let owed = self.removals.lock().owed();
+        let names: Vec<(usize, &Name, Option<&Key>, u64)> =
+            owed.iter().map(|(at, name)| (*at, name, None, NOBODY)).collect();
+        if names.is_empty() {
+            return;
+        }
+        for ((at, name), (_, removed)) in owed.iter().zip(self.send_removals(names).await) {
+            if removed.is_ok() {
+                self.removals.lock().pay(*at, name);
+            }
+        }
+    }
+}

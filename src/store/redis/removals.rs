@@ -1,0 +1,168 @@
+//! The removals of this process that may have to be made again.
+//!
+//! What is acknowledged is replicated later, so a server that takes over may not know of it; what could not be sent is still
+//! to be done. Both are kept here, bounded: beyond a bound all of a bucket is removed in their place.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    time::Duration,
+};
+
+use super::names::Name;
+use crate::clock::Moment;
+
+#[derive(Debug)]
+pub(super) struct Removals {
+    recent: VecDeque<(Moment, Option<usize>, Name)>,
+    /// Until when the removals that there was no room for matter.
+    dropped: Option<Moment>,
+    owed: Box<[HashSet<Name>]>,
+    /// Those whose sender sees to what is near: by token, in how many buckets they have not been heard of yet.
+    own: HashMap<u64, usize>,
+}
+
+/// No replica is behind by more, or the service has other worries.
+const REMEMBERED: Duration = Duration::from_secs(30);
+const MOST_REMEMBERED: usize = 8192;
+const MOST_OWED: usize = 256;
+const MOST_OWN: usize = 8192;
+
+// === impl Removals ===
+
+impl Removals {
+    pub(super) fn new(buckets: usize) -> Self {
+        Self { recent: VecDeque::new(), dropped: None, owed: vec![HashSet::new(); buckets].into(), own: HashMap::new() }
+    }
+
+    /// `name` is about to be removed, in this bucket or in all, by somebody who sees to what is near. The token of it.
+    pub(super) fn begin(&mut self, now: Moment, bucket: Option<usize>, name: Name) -> u64 {
+        self.forget(now);
+        if self.recent.len() == MOST_REMEMBERED {
+            self.recent.pop_front();
+            self.dropped = Some(now);
+        }
+        self.recent.push_back((now, bucket, name));
+        if self.own.len() == MOST_OWN {
+            // What is heard of them is taken for others': something is dropped that need not be.
+            self.own.clear();
+        }
+        let token = rand::random_range(1..u64::MAX);
+        self.own.insert(token, bucket.map_or(self.owed.len(), |_| 1));
+        token
+    }
+
+    /// Nobody sees to what is near any more.
+    pub(super) fn abandon(&mut self, token: u64) {
+        self.own.remove(&token);
+    }
+
+    /// Whether somebody here sees, or saw, to what is near. To be asked once for each time it is heard.
+    pub(super) fn is_own(&mut self, token: u64) -> bool {
+        let Some(unheard) = self.own.get_mut(&token) else { return false };
+        *unheard -= 1;
+        if *unheard == 0 {
+            self.own.remove(&token);
+        }
+        true
+    }
+
+    /// Whether a server that takes over must be noticed.
+    pub(super) fn matter(&mut self, now: Moment) -> bool {
+        self.forget(now);
+        self.dropped.is_some() || !self.recent.is_empty() || self.owes()
+    }
+
+    /// It could not be removed in this bucket.
+    pub(super) fn owe(&mut self, bucket: usize, name: Name) {
+        let owed = &mut self.owed[bucket];
+        if owed.len() == MOST_OWED || name == Name::All {
+            owed.clear();
+            owed.insert(Name::All);
+        } else if !owed.contains(&Name::All) {
+            owed.insert(name);
+        }
+    }
+
+    /// Another server answers for this bucket.
+    pub(super) fn owe_recent(&mut self, now: Moment, bucket: usize) {
+        self.forget(now);
+        if self.dropped.is_some() {
+            return self.owe(bucket, Name::All);
+        }
+        let here = self.recent.iter().filter(|(_, at, _)| at.is_none_or(|at| at == bucket));
+        let names: Vec<Name> = here.map(|(_, _, name)| name.clone()).collect();
+        names.into_iter().for_each(|name| self.owe(bucket, name));
+    }
+
+    pub(super) fn owes(&self) -> bool {
+        self.owed.iter().any(|owed| !owed.is_empty())
+    }
+
+    /// What is to be removed, by bucket. It is owed until it is [paid](Self::pay).
+    pub(super) fn owed(&self) -> Vec<(usize, Name)> {
+        let each = self.owed.iter().enumerate();
+        each.flat_map(|(bucket, names)| names.iter().map(move |name| (bucket, name.clone()))).collect()
+    }
+
+    pub(super) fn pay(&mut self, bucket: usize, name: &Name) {
+        self.owed[bucket].remove(name);
+    }
+
+    fn forget(&mut self, now: Moment) {
+        while self.recent.front().is_some_and(|(at, ..)| now.since(*at) > REMEMBERED) {
+            self.recent.pop_front();
+        }
+        self.dropped = self.dropped.filter(|at| now.since(*at) <= REMEMBERED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(number: usize) -> Name {
+        Name::Tag(number.to_string().into())
+    }
+
+    #[test]
+    fn what_was_removed_of_late_is_owed_to_a_server_that_takes_over() {
+        let mut removals = Removals::new(2);
+        let at = Moment::from_millis;
+        removals.begin(at(0), None, tag(0));
+        removals.begin(at(20_000), None, tag(1));
+        removals.begin(at(20_000), Some(1), Name::Resource(7.into()));
+        removals.owe_recent(at(40_000), 0);
+        assert_eq!(removals.owed(), [(0, tag(1))]);
+        removals.pay(0, &tag(1));
+        removals.owe_recent(at(40_000), 1);
+        assert_eq!(removals.owed().len(), 2);
+        removals.owe(1, Name::All);
+        assert_eq!(removals.owed(), [(1, Name::All)], "which has them all");
+        removals.pay(1, &Name::All);
+        assert!(removals.matter(at(50_000)) && !removals.matter(at(50_001)));
+    }
+
+    #[test]
+    fn what_is_heard_of_a_removal_is_its_senders_until_that_is_gone() {
+        let mut removals = Removals::new(2);
+        let (everywhere, here) =
+            (removals.begin(Moment::default(), None, tag(0)), removals.begin(Moment::default(), Some(1), tag(1)));
+        assert!(removals.is_own(everywhere) && removals.is_own(everywhere) && !removals.is_own(everywhere));
+        removals.abandon(here);
+        assert!(!removals.is_own(here) && removals.own.is_empty());
+    }
+
+    #[test]
+    fn a_flood_is_bounded_and_owes_everything() {
+        let mut removals = Removals::new(1);
+        for number in 0..100_000 {
+            removals.begin(Moment::from_millis(5), None, tag(number));
+            removals.owe(0, tag(number));
+        }
+        assert!(removals.recent.len() == MOST_REMEMBERED && removals.own.len() <= MOST_OWN);
+        assert_eq!(removals.owed(), [(0, Name::All)]);
+        removals.pay(0, &Name::All);
+        removals.owe_recent(Moment::from_millis(5), 0);
+        assert_eq!(removals.owed(), [(0, Name::All)], "some were forgotten");
+    }
+}

@@ -1,0 +1,209 @@
+//! The two tiers as one store.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{lease::TieredLease, trust::Trust};
+use crate::{
+    clock::{Moment, Timestamp},
+    error::Error,
+    observe::event,
+    store::{
+        contract::{Leased, Store, Usage, Wait, Woken},
+        kept::{Kept, Tag, Version},
+        key::{Key, Primary, Seed},
+        memory::{Memory, MemoryLease},
+        redis::{Name, Near, RedisStore},
+        wire::Wire,
+    },
+};
+
+/// A [`Memory`] in front of a [`RedisStore`], kept true by a channel of removals. Clones are handles of the same store.
+///
+/// See the [module](crate::store::tiered).
+pub struct Tiered<V>(Arc<Shared<V>>);
+
+struct Shared<V> {
+    near: Arc<Believed<V>>,
+    far: RedisStore,
+}
+
+/// What is near, and whether it may be believed.
+struct Believed<V> {
+    memory: Memory<V>,
+    trust: Trust,
+}
+
+// === impl Tiered ===
+
+impl<V: Wire> Tiered<V> {
+    /// `near` in front of `far`. What is seen of something removed elsewhere is seen for one second at the most.
+    pub fn new(near: Memory<V>, far: impl Into<RedisStore>) -> Self {
+        Self::with_staleness_bound(near, far, Duration::from_secs(1))
+    }
+
+    /// With another bound. Each process writes to each bucket four times within it.
+    ///
+    /// # Panics
+    ///
+    /// When it is under 20 ms.
+    pub fn with_staleness_bound(near: Memory<V>, far: impl Into<RedisStore>, bound: Duration) -> Self {
+        assert!(bound >= Duration::from_millis(20), "what memory is believed for is at least 20 ms");
+        let near = Arc::new(Believed { memory: near, trust: Trust::new(bound) });
+        let weak: Weak<Believed<V>> = Arc::downgrade(&near);
+        let far = far.into().behind(weak, bound);
+        Self(Arc::new(Shared { near, far }))
+    }
+
+    /// For how long after a removal has returned another process may serve what was removed, at the most.
+    pub fn staleness_bound(&self) -> Duration {
+        self.0.near.trust.bound()
+    }
+
+    /// Whether the channel of removals works, so that memory is believed beyond the bound.
+    pub fn is_connected(&self) -> bool {
+        !self.0.near.trust.is_alone() && self.0.near.trust.holds(Moment::now())
+    }
+
+    pub(super) fn near(&self) -> &Memory<V> {
+        &self.0.near.memory
+    }
+
+    /// What was made far away, as it may be kept near.
+    pub(super) fn nearby(&self, kept: Kept<V>) -> Kept<V> {
+        let near = &self.0.near;
+        if near.trust.is_alone() { kept.until(self.soon()) } else { kept }
+    }
+
+    /// For how long something is believed of which Redis has not heard.
+    pub(super) fn soon(&self) -> Timestamp {
+        self.0.far.clock().now().plus(self.staleness_bound())
+    }
+
+    /// Asks Redis, with the right to fill near.
+    async fn lease_far(&self, key: Key, seen: Option<Version>, near: MemoryLease<V>) -> Leased<V, TieredLease<V>> {
+        match Store::<V>::lease(&self.0.far, key, seen).await {
+            Ok(Leased::Found(kept)) => Leased::Found(self.keep(near, kept)),
+            Ok(Leased::Won(far)) => Leased::Won(TieredLease::new(self.clone(), near, Some(far))),
+            Ok(Leased::Busy(wait)) => {
+                let store = self.clone();
+                Leased::Busy(Wait::new(async move {
+                    match wait.await {
+                        Woken::Found(kept) => Woken::Found(store.keep(near, kept)),
+                        Woken::Won(far) => Woken::Won(TieredLease::new(store, near, Some(far))),
+                        Woken::Alone(ending) => {
+                            near.disband_now(ending);
+                            Woken::Alone(ending)
+                        }
+                    }
+                }))
+            }
+            Err(_error) => {
+                event!(error = %_error, "Redis could not be asked for a lease");
+                Leased::Won(TieredLease::new(self.clone(), near, None))
+            }
+        }
+    }
+
+    fn keep(&self, near: MemoryLease<V>, kept: Kept<V>) -> Kept<V> {
+        let kept = self.nearby(kept);
+        near.keep(&kept, false);
+        kept
+    }
+
+    async fn follow(self, key: Key, seen: Option<Version>, wait: Wait<V, MemoryLease<V>>) -> Woken<V, TieredLease<V>> {
+        match wait.await {
+            Woken::Found(kept) => Woken::Found(kept),
+            Woken::Alone(ending) => Woken::Alone(ending),
+            // Who led in this process vanished; it may have led for all, or waited for another.
+            Woken::Won(near) => match self.lease_far(key, seen, near).await {
+                Leased::Found(kept) => Woken::Found(kept),
+                Leased::Won(lease) => Woken::Won(lease),
+                Leased::Busy(wait) => wait.await,
+            },
+        }
+    }
+}
+
+impl<V: Wire> Store<V> for Tiered<V> {
+    type Lease = TieredLease<V>;
+
+    fn seed(&self) -> Seed {
+        Seed::public()
+    }
+
+    #[inline]
+    fn get_now(&self, key: &Key) -> Option<Kept<V>> {
+        let near = &self.0.near;
+        if !near.trust.holds(Moment::now()) {
+            return None;
+        }
+        near.memory.get_now(key)
+    }
+
+    async fn lease(&self, key: Key, seen: Option<Version>) -> Result<Leased<V, TieredLease<V>>, Error> {
+        let near = &self.0.near;
+        self.0.far.tend();
+        near.trust.settle(Moment::now(), || near.memory.clear_now());
+        Ok(match near.memory.lease(key, seen).await? {
+            Leased::Found(kept) => Leased::Found(kept),
+            Leased::Won(lease) => self.lease_far(key, seen, lease).await,
+            Leased::Busy(wait) => Leased::Busy(Wait::new(self.clone().follow(key, seen, wait))),
+        })
+    }
+
+    // What is near is removed by what is far, whichever way that goes.
+
+    async fn remove(&self, primary: Primary) -> Result<(), Error> {
+        Store::<V>::remove(&self.0.far, primary).await
+    }
+
+    async fn remove_tagged(&self, tag: Tag) -> Result<(), Error> {
+        Store::<V>::remove_tagged(&self.0.far, tag).await
+    }
+
+    async fn clear(&self) -> Result<(), Error> {
+        Store::<V>::clear(&self.0.far).await
+    }
+
+    /// What is near.
+    fn usage(&self) -> Usage {
+        self.near().usage()
+    }
+}
+
+impl<V> Clone for Tiered<V> {
+    #[inline]
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<V> fmt::Debug for Tiered<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tiered").field("near", &self.0.near.memory).field("far", &self.0.far).finish_non_exhaustive()
+    }
+}
+
+// === impl Believed ===
+
+impl<V: Wire> Near for Believed<V> {
+    fn remove(&self, name: &Name) {
+        match name {
+            Name::Resource(primary) => self.memory.remove_now(*primary),
+            Name::Tag(tag) => self.memory.remove_tagged_now(tag.clone()),
+            Name::All => self.memory.clear_now(),
+        }
+    }
+
+    fn distrust(&self) {
+        self.trust.distrust(|| self.memory.clear_now());
+    }
+
+    fn believe(&self, then: Moment) {
+        self.trust.believe(then, Moment::now(), || self.memory.clear_now());
+    }
+}
