@@ -6,6 +6,8 @@ use bartizan::{BoxStore, Memory, store::conformance};
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod shared;
+#[cfg(feature = "redis")]
 #[path = "../redis/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests of the handle need more of it")]
 mod support;

@@ -158,6 +158,11 @@ impl<V: Value> Memory<V> {
         self.0.tags.lock().remove(tag, self.next());
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn give_up(&self, key: &Key, version: Version) {
+        self.0.map.remove_if(key, |slot| slot.kept.version() == version);
+    }
+
     pub(crate) fn clear_now(&self) {
         // A fill needs its flight attached: once all are detached, only values younger than this call come in.
         for desk in &self.0.desks {

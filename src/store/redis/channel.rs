@@ -10,7 +10,10 @@
 //! Removals make a chain: each names the one before it. A link that is missing was missed.
 
 use super::{names::Name, waits::Word};
-use crate::clock::Moment;
+use crate::{
+    clock::Moment,
+    store::{kept::Version, key::Key},
+};
 
 /// What is nearer than Redis, and must be told what was removed there.
 pub(crate) trait Near: Send + Sync {
@@ -21,6 +24,12 @@ pub(crate) trait Near: Send + Sync {
 
     /// No removal that was acknowledged before `then` has been missed.
     fn believe(&self, then: Moment);
+
+    /// The version of what it has under `key`.
+    fn version(&self, key: &Key) -> Option<Version>;
+
+    /// Gives up what it has under `key`, if it is this.
+    fn give_up(&self, key: &Key, version: Version);
 }
 
 /// The state of all channels of a store.

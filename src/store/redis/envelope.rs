@@ -165,7 +165,7 @@ const AS_IS: u8 = 0;
 const LZ4: u8 = 1;
 
 /// Length of what comes before the body.
-const FIXED: usize = 40;
+pub(super) const FIXED: usize = 40;
 
 #[cfg(test)]
 mod tests;

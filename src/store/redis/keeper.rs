@@ -1,12 +1,11 @@
 //! What a store on Redis does of its own accord: hears, beats, and pays its debts. One task for each store and process.
 
 use std::{
-    collections::HashMap,
+    future::pending,
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::{
     runtime::Handle,
@@ -16,11 +15,11 @@ use tokio::{
 
 use super::{
     channel::{Channel, Effect, Near},
-    lease::{release, text_of},
     names::Name,
+    orders::Order,
     removing::NOBODY,
     scripts,
-    store::{RedisStore, Shared, fresh_epoch, millis, table_time},
+    store::{RedisStore, Shared, fresh_epoch, table_time},
 };
 use crate::{
     clock::Moment,
@@ -33,33 +32,11 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Tending(Mutex<Option<JoinHandle<()>>>);
 
-/// What is to be done when there is time, and which leases are held.
-#[derive(Debug, Default)]
-pub(super) struct Orders(Mutex<Inner>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    held: HashMap<u64, Key>,
-    queue: Vec<Order>,
-}
-
-#[derive(Debug)]
-pub(super) enum Order {
-    /// The holder of this lease vanished.
-    Release(Key, u64),
-}
-
 /// What is to be told of removals, so soon that nothing is served for longer than `bound` after.
 pub(super) struct Attached {
     pub(super) near: Weak<dyn Near>,
     pub(super) bound: Duration,
 }
-
-/// More than that are left to expire.
-const MOST_ORDERS: usize = 8192;
-
-/// How many leases are renewed, and given up, at once.
-const BATCH: usize = 256;
 
 /// How often it is looked who answers, while there are removals that another server may not know of.
 const LOOK: Duration = Duration::from_millis(250);
@@ -91,36 +68,6 @@ impl Drop for Tending {
     }
 }
 
-// === impl Orders ===
-
-impl Orders {
-    /// To be renewed from now on.
-    pub(super) fn hold(&self, number: u64, key: Key) {
-        self.0.lock().held.insert(number, key);
-    }
-
-    pub(super) fn let_go(&self, number: u64) {
-        self.0.lock().held.remove(&number);
-    }
-
-    pub(super) fn give(&self, order: Order) {
-        let queue = &mut self.0.lock().queue;
-        if queue.len() < MOST_ORDERS {
-            queue.push(order);
-        }
-    }
-
-    fn take(&self) -> Vec<Order> {
-        let queue = &mut self.0.lock().queue;
-        let rest = queue.split_off(queue.len().min(BATCH));
-        std::mem::replace(queue, rest)
-    }
-
-    fn held(&self) -> Vec<(u64, Key)> {
-        self.0.lock().held.iter().map(|(number, key)| (*number, *key)).collect()
-    }
-}
-
 // === the task ===
 
 async fn keep(store: Weak<Shared>) {
@@ -129,11 +76,45 @@ async fn keep(store: Weak<Shared>) {
     let stamps = shared.names.buckets().iter().map(|bucket| bucket.stamp.clone());
     let own = shared.names.buckets().iter().map(|bucket| format!("{}:{process}", bucket.stamp));
     let subscription = shared.redis.subscribe(&stamps.chain(own).collect::<Vec<_>>());
+    let changes = shared.near.get().map(|_| {
+        let mut changes = shared.redis.subscribe(&[""; 0]);
+        for bucket in shared.names.buckets() {
+            changes = changes.tracking(bucket.entries());
+        }
+        changes
+    });
     drop(shared);
     tokio::select! {
         () = hear(&store, subscription) => {}
+        () = watch(&store, changes) => {}
         () = beat(&store, &process) => {}
         () = tend(&store) => {}
+    }
+}
+
+/// Watches for changes by others than this store, where the server can tell of them. Apart from what is said on the channels,
+/// since in a Cluster it takes all primaries.
+async fn watch(store: &Weak<Shared>, changes: Option<Subscription>) {
+    let Some(mut changes) = changes else { return pending().await };
+    let mut is_watching = false;
+    loop {
+        let heard = changes.next().await;
+        let Some(shared) = store.upgrade() else { return };
+        match heard {
+            Heard::Begun { tracks: false } => {
+                drop((shared, changes));
+                return pending().await;
+            }
+            Heard::Begun { .. } => is_watching = true,
+            Heard::Changed(entry) => shared.changed(&entry),
+            Heard::ChangedAll => shared.distrust(),
+            Heard::Lost(_) => {
+                if std::mem::take(&mut is_watching) {
+                    shared.distrust();
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -224,19 +205,6 @@ async fn tend(store: &Weak<Shared>) {
     }
 }
 
-impl RedisStore {
-    async fn follow_orders(&self) {
-        loop {
-            let orders = self.0.orders.take();
-            if orders.is_empty() {
-                return;
-            }
-            // One that cannot be given up expires.
-            join_all(orders.iter().map(|Order::Release(key, number)| release(self, key, *number, "r"))).await;
-        }
-    }
-}
-
 impl Shared {
     /// For how long what is near is believed, if there is something.
     fn bound(&self) -> Option<Duration> {
@@ -248,7 +216,7 @@ impl Shared {
         bound.or_else(|| self.removals.lock().matter(Moment::now()).then_some(LOOK))
     }
 
-    fn near(&self) -> Option<Arc<dyn Near>> {
+    pub(super) fn near(&self) -> Option<Arc<dyn Near>> {
         self.near.get()?.near.upgrade()
     }
 
@@ -256,6 +224,19 @@ impl Shared {
         if let Some(near) = self.near() {
             near.remove(name);
         }
+    }
+
+    /// Somebody wrote an entry, or it expired. It may have been this process.
+    fn changed(&self, entry: &[u8]) {
+        let Some((near, key)) = self.near().zip(self.names.key_of(entry)) else { return };
+        if near.version(&key).is_none() {
+            return;
+        }
+        if self.orders.is_full() {
+            return near.distrust();
+        }
+        self.orders.give(Order::Compare(key));
+        self.wake.notify_one();
     }
 
     fn distrust(&self) {
@@ -294,19 +275,6 @@ impl Shared {
                 Ok(server) => drop(self.observe(at, &server.unwrap_or_default())),
                 Err(_error) => event!(error = %_error, bucket = at, "no beat"),
             }
-        }
-    }
-
-    async fn renew(&self) {
-        let held = self.orders.held();
-        for batch in held.chunks(BATCH) {
-            let mut pipeline = self.redis.pipeline();
-            for (number, key) in batch {
-                let call = self.redis.script(&scripts::RENEW).key(self.names.of(key.primary()).lease(key));
-                pipeline = pipeline.add_script(call.arg(&text_of(*number)).arg(millis(self.settings.lease_time)));
-            }
-            // One that could not be renewed may expire, and its fill is refused.
-            drop(pipeline.run().await);
         }
     }
 

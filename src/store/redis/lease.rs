@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     envelope::{self, Label},
-    keeper::Order,
     names::Name,
+    orders::Order,
     removing::Removing,
     scripts,
     store::{MOST_NAMES, RedisStore, fresh_epoch, millis, nonsense, table_time},

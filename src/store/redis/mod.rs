@@ -63,6 +63,7 @@ pub(crate) mod envelope;
 mod keeper;
 mod lease;
 mod names;
+mod orders;
 mod removals;
 mod removing;
 mod scripts;

@@ -51,6 +51,14 @@ impl Names {
         (primary.0 >> 64) as usize % self.buckets.len()
     }
 
+    /// The key of an entry by its name.
+    pub(super) fn key_of(&self, entry: &[u8]) -> Option<Key> {
+        let (_, hashes) = std::str::from_utf8(entry).ok()?.split_once(":entry:")?;
+        let (primary, variant) = hashes.split_once(':').unwrap_or((hashes, "0"));
+        let hash = |digits| u128::from_str_radix(digits, 16).ok();
+        Some(Key::new(hash(primary)?.into()).with_variant(hash(variant)?))
+    }
+
     pub(super) fn of(&self, primary: Primary) -> &Bucket {
         &self.buckets[self.place(primary)]
     }
@@ -65,6 +73,11 @@ impl Bucket {
 
     pub(super) fn lease(&self, key: &Key) -> String {
         self.key("lease", key)
+    }
+
+    /// What the names of all its entries begin with.
+    pub(super) fn entries(&self) -> String {
+        format!("{}:entry:", self.prefix)
     }
 
     fn key(&self, kind: &str, key: &Key) -> String {
@@ -117,6 +130,16 @@ mod tests {
         let names = Names::new("pages", 16);
         let key = Key::new(Primary::from(0x17 << 64));
         assert_eq!(names.of(key.primary()).entry(&key), "{pages:7/16}:entry:00000000000000170000000000000000");
+        for key in [key, key.with_variant(5)] {
+            let entry = names.of(key.primary()).entry(&key);
+            assert!(entry.starts_with(&names.of(key.primary()).entries()));
+            assert_eq!(names.key_of(entry.as_bytes()), Some(key));
+        }
+        for nonsense in
+            ["", "{pages:7/16}:entry:", "{pages:7/16}:entry:x", "{pages:7/16}:entry:1:", "{pages:7/16}:lease:1"]
+        {
+            assert_eq!(names.key_of(nonsense.as_bytes()), None, "{nonsense}");
+        }
         let lease = names.of(key.primary()).lease(&key.with_variant(5));
         assert_eq!(lease, format!("{{pages:7/16}}:lease:{:032x}:{:032x}", 0x17_u128 << 64, 5));
     }

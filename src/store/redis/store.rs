@@ -14,9 +14,10 @@ use tokio::sync::Notify;
 use super::{
     channel::Near,
     envelope::{self, Envelope},
-    keeper::{Attached, Orders, Tending},
+    keeper::{Attached, Tending},
     lease::RedisLease,
     names::{Bucket, Name, Names},
+    orders::Orders,
     removals::Removals,
     settings::{RedisStoreBuilder, Settings},
     waits::Waits,

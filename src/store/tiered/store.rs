@@ -206,4 +206,12 @@ impl<V: Wire> Near for Believed<V> {
     fn believe(&self, then: Moment) {
         self.trust.believe(then, Moment::now(), || self.memory.clear_now());
     }
+
+    fn version(&self, key: &Key) -> Option<Version> {
+        self.memory.get_now(key).map(|kept| kept.version())
+    }
+
+    fn give_up(&self, key: &Key, version: Version) {
+        self.memory.give_up(key, version);
+    }
 }

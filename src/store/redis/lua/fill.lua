@@ -15,8 +15,8 @@ if not standing_lease(LEASE, NONCE, EPOCH, SEQUENCE, RUN, names_from(11)) then
 end
 
 if SEEN ~= '' then
-  local fixed = redis.call('GETRANGE', ENTRY, 0, 39)
-  if #fixed < 40 or string.sub(fixed, 1, 3) ~= 'bz\1' then return { 'gone', RUN } end
+  local fixed = redis.pcall('GETRANGE', ENTRY, 0, 39)
+  if type(fixed) ~= 'string' or #fixed < 40 or string.sub(fixed, 1, 3) ~= 'bz\1' then return { 'gone', RUN } end
   local body, _, _, sequence = struct.unpack('<I4I4I8I8', fixed, 5)
   if text(sequence) ~= SEEN or redis.call('STRLEN', ENTRY) < 40 + body then return { 'gone', RUN } end
   redis.call('SETRANGE', ENTRY, 8, VALUE)

@@ -12,8 +12,8 @@ local run = server()
 
 -- The sequence of the entry, if it is one and stands.
 local function standing()
-  local fixed = redis.call('GETRANGE', ENTRY, 0, FIXED - 1)
-  if #fixed < FIXED or string.sub(fixed, 1, 3) ~= 'bz\1' then return nil end
+  local fixed = redis.pcall('GETRANGE', ENTRY, 0, FIXED - 1)
+  if type(fixed) ~= 'string' or #fixed < FIXED or string.sub(fixed, 1, 3) ~= 'bz\1' then return nil end
   local body, head, of, sequence = struct.unpack('<I4I4I8I8', fixed, 5)
   if text(of) ~= epoch or sequence < floor then return nil end
   if sequence >= last then return sequence end
