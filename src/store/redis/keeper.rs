@@ -108,11 +108,7 @@ async fn watch(store: &Weak<Shared>, changes: Option<Subscription>) {
             Heard::Begun { .. } => is_watching = true,
             Heard::Changed(entry) => shared.changed(&entry),
             Heard::ChangedAll => shared.distrust(),
-            Heard::Lost(_) => {
-                if std::mem::take(&mut is_watching) {
-                    shared.distrust();
-                }
-            }
+            Heard::Lost(_) if std::mem::take(&mut is_watching) => shared.distrust(),
             _ => {}
         }
     }

@@ -11,6 +11,7 @@ use crate::{
     clock::{Moment, Timestamp},
     error::Error,
     observe::event,
+    redis::Redis,
     store::{
         contract::{Leased, Store, Usage, Wait, Woken},
         kept::{Kept, Tag, Version},
@@ -66,6 +67,11 @@ impl<V: Wire> Tiered<V> {
     /// Whether the channel of removals works, so that memory is believed beyond the bound.
     pub fn is_connected(&self) -> bool {
         !self.0.near.trust.is_alone() && self.0.near.trust.holds(Moment::now())
+    }
+
+    /// The handle on Redis. [`Redis::breaker`] says whether it is asked at all.
+    pub fn redis(&self) -> &Redis {
+        self.0.far.redis()
     }
 
     pub(super) fn near(&self) -> &Memory<V> {
