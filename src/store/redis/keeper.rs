@@ -118,11 +118,12 @@ async fn watch(store: &Weak<Shared>, changes: Option<Subscription>) {
 async fn hear(store: &Weak<Shared>, mut subscription: Subscription) {
     let Some(buckets) = store.upgrade().map(|shared| shared.names.buckets().len()) else { return };
     let mut channel = Channel::new(buckets);
-    let mut proven = Instant::now();
+    // Since when nothing was heard that proves the channel, while there is one.
+    let mut silent: Option<Instant> = None;
     loop {
-        let patience = store.upgrade().and_then(|shared| shared.bound()).map(|bound| 2 * bound);
-        let heard = match patience {
-            Some(patience) => timeout(patience.saturating_sub(proven.elapsed()), subscription.next()).await.ok(),
+        let bound = store.upgrade().and_then(|shared| shared.bound());
+        let heard = match silent.zip(bound) {
+            Some((silent, bound)) => timeout_at(silent + 2 * bound, subscription.next()).await.ok(),
             None => Some(subscription.next().await),
         };
         let Some(shared) = store.upgrade() else { return };
@@ -130,21 +131,22 @@ async fn hear(store: &Weak<Shared>, mut subscription: Subscription) {
             Some(Heard::Said { channel: at, text }) => {
                 for effect in channel.hear(at % buckets, &text) {
                     if let Effect::Proven(_) = effect {
-                        proven = Instant::now();
+                        silent = Some(Instant::now());
                     }
                     shared.take_effect(effect);
                 }
             }
             Some(Heard::Begun { .. }) => {
-                channel.lose();
-                proven = Instant::now();
-                shared.distrust();
+                silent = Some(Instant::now());
                 shared.waits.tell_all_to_ask();
             }
             Some(Heard::Lost(_error)) => {
                 event!(error = %_error, "what is said of removals cannot be heard");
-                channel.lose();
-                shared.distrust();
+                // Told once: what is filled while there is no channel is not dropped at each attempt.
+                if silent.take().is_some() {
+                    channel.lose();
+                    shared.distrust();
+                }
             }
             Some(_) => {}
             // It may lead to a server that is cut off from the others.
@@ -153,7 +155,7 @@ async fn hear(store: &Weak<Shared>, mut subscription: Subscription) {
                 channel.lose();
                 shared.distrust();
                 subscription.abandon();
-                proven = Instant::now();
+                silent = None;
             }
         }
     }
