@@ -74,9 +74,10 @@ async fn capabilities_are_asked_for_once() {
     let server = Server::start().await;
     let redis = Redis::connect(&server.url()).await.unwrap();
     assert!(redis.capabilities().await.unwrap().has_resp3());
-    let version = redis.capabilities().await.unwrap().version();
+    let capabilities = redis.capabilities().await.unwrap();
+    let (version, name) = (capabilities.version(), if capabilities.is_valkey() { "valkey" } else { "redis" });
     let info: String = server.ask(&["INFO", "server"]).await.unwrap();
-    let said = format!("redis_version:{}.{}.{}", version.major, version.minor, version.patch);
+    let said = format!("{name}_version:{}.{}.{}", version.major, version.minor, version.patch);
     assert!(info.contains(&said), "{said} in {info}");
     redis.capabilities().await.unwrap();
     let stats: String = server.ask(&["INFO", "commandstats"]).await.unwrap();
@@ -175,5 +176,5 @@ async fn every_slot_of_a_cluster_is_reached() {
 
     let several = redis.command("DEL").key("k1").key("k2").key("k3").run().await.unwrap();
     assert_eq!(several.int().unwrap(), 3, "keys of several slots");
-    assert_eq!(redis.capabilities().await.unwrap().version().major, 7);
+    assert!(redis.capabilities().await.unwrap().has_resp3(), "whichever node is asked");
 }

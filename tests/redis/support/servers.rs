@@ -227,24 +227,18 @@ const SENTINEL: &str = "sentinel:";
 impl Cluster {
     pub(crate) async fn start() -> Self {
         let nodes = join_all((0..6).map(|_| {
-            let bus = free_port().to_string();
-            async move {
-                Server::start_with(&[
-                    "--cluster-enabled",
-                    "yes",
-                    "--cluster-node-timeout",
-                    "1000",
-                    "--cluster-replica-validity-factor",
-                    "0",
-                    "--cluster-require-full-coverage",
-                    "no",
-                    "--repl-diskless-sync-delay",
-                    "0",
-                    "--cluster-port",
-                    &bus,
-                ])
-                .await
-            }
+            Server::start_with(&[
+                "--cluster-enabled",
+                "yes",
+                "--cluster-node-timeout",
+                "1000",
+                "--cluster-replica-validity-factor",
+                "0",
+                "--cluster-require-full-coverage",
+                "no",
+                "--repl-diskless-sync-delay",
+                "0",
+            ])
         }))
         .await;
         let cluster = Self { nodes };
@@ -259,11 +253,13 @@ impl Cluster {
             node.tell(&["CLUSTER", "SET-CONFIG-EPOCH", &(at + 1).to_string()]).await;
         }
         for (node, (first, last)) in nodes.iter().zip([(0, 5460), (5461, 10922), (10923, 16383)]) {
-            node.tell(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]).await;
+            // `ADDSLOTSRANGE` is not in 6.2.
+            let slots: Vec<String> = (first..=last).map(|slot: u16| slot.to_string()).collect();
+            let words = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
+            node.tell(&words.collect::<Vec<_>>()).await;
         }
         for node in &nodes[1..] {
-            let bus = node.args.last().unwrap();
-            nodes[0].tell(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string(), bus]).await;
+            nodes[0].tell(&["CLUSTER", "MEET", "127.0.0.1", &node.port.to_string()]).await;
         }
         self.all("cluster_known_nodes:6").await;
         for (primary, replica) in nodes[..3].iter().zip(&nodes[3..]) {
@@ -325,11 +321,12 @@ fn spawn(dir: &Path, args: &[String]) -> Child {
         .expect("redis-server is installed: scripts/test does it")
 }
 
-/// A port that nobody listens on, below those that outgoing connections take.
+/// A port that nobody listens on, nor on the one at which the nodes of a Cluster would meet. Below those that outgoing
+/// connections take.
 fn free_port() -> u16 {
     loop {
-        let port = rand::random_range(15_000..30_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let port: u16 = rand::random_range(12_000..22_000);
+        if [port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()) {
             return port;
         }
     }
