@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
+#[cfg(feature = "redis")]
+use crate::clock::Moment;
 use crate::clock::Timestamp;
 
 /// A value together with what its store knows of it. A clone is one reference count.
@@ -12,6 +14,9 @@ struct Inner<V> {
     version: Version,
     keep_until: Timestamp,
     tags: Tags,
+    /// When a tier that cannot be told of removals stops believing it.
+    #[cfg(feature = "redis")]
+    lapse: Option<Moment>,
 }
 
 /// Orders the values of one key: the moment, in the store's own count, at which the right to make the value was won.
@@ -33,7 +38,14 @@ pub struct Tags(Box<[Tag]>);
 impl<V> Kept<V> {
     /// For [`Store`](super::Store) implementations.
     pub fn new(value: V, version: Version, keep_until: Timestamp, tags: Tags) -> Self {
-        Self(Arc::new(Inner { value, version, keep_until, tags }))
+        Self(Arc::new(Inner {
+            value,
+            version,
+            keep_until,
+            tags,
+            #[cfg(feature = "redis")]
+            lapse: None,
+        }))
     }
 
     /// Which value of its key this is.
@@ -46,12 +58,17 @@ impl<V> Kept<V> {
         self.0.keep_until
     }
 
-    /// The same, to be taken for absent no later than `until`. Only for what nobody shares yet.
+    /// The same, not to be believed from `lapse` on. Only for what nobody shares yet.
     #[cfg(feature = "redis")]
-    pub(crate) fn until(mut self, until: Timestamp) -> Self {
-        let inner = Arc::get_mut(&mut self.0).expect("what was made just now is not shared");
-        inner.keep_until = inner.keep_until.min(until);
+    pub(crate) fn lapsing(mut self, lapse: Moment) -> Self {
+        Arc::get_mut(&mut self.0).expect("what was made just now is not shared").lapse = Some(lapse);
         self
+    }
+
+    #[cfg(feature = "redis")]
+    #[inline]
+    pub(crate) fn has_lapsed(&self, now: Moment) -> bool {
+        self.0.lapse.is_some_and(|lapse| lapse <= now)
     }
 
     /// The tags it was filled with.

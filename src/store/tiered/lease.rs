@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::store::Tiered;
 use crate::{
-    clock::Timestamp,
+    clock::{Moment, Timestamp},
     error::Error,
     store::{
         contract::{Ending, Filled, Lease, Store},
@@ -21,19 +21,21 @@ pub struct TieredLease<V> {
     near: MemoryLease<V>,
     /// Absent while Redis cannot be asked: others may make the same value, and what is filled stands for a moment only.
     far: Option<RedisLease>,
+    /// What it fills was read no earlier.
+    since: Moment,
 }
 
 // === impl TieredLease ===
 
 impl<V: Wire> TieredLease<V> {
-    pub(super) fn new(store: Tiered<V>, near: MemoryLease<V>, far: Option<RedisLease>) -> Self {
-        Self { store, near, far }
+    pub(super) fn new(store: Tiered<V>, near: MemoryLease<V>, far: Option<RedisLease>, since: Moment) -> Self {
+        Self { store, near, far, since }
     }
 
     async fn settle(self, value: V, (keep_until, tags): (Timestamp, Tags), is_new: bool) -> Result<Filled, Error> {
-        let Self { store, near, far } = self;
+        let Self { store, near, far, since } = self;
         let Some(far) = far else {
-            let kept = Kept::new(value, near.version(), keep_until.min(store.soon()), tags);
+            let kept = store.nearby(Kept::new(value, near.version(), keep_until, tags), since, true);
             return Ok(near.keep(&kept, false));
         };
         let version = far.version();
@@ -43,8 +45,7 @@ impl<V: Wire> TieredLease<V> {
             far.refresh_with(&value, keep_until, &tags).await
         };
         // What Redis may not have heard of it cannot tell us to drop when it is too late for that.
-        let until = if filled.is_ok() { keep_until } else { keep_until.min(store.soon()) };
-        let kept = store.nearby(Kept::new(value, version, until, tags));
+        let kept = store.nearby(Kept::new(value, version, keep_until, tags), since, filled.is_err());
         near.keep(&kept, matches!(filled, Ok(Filled::Superseded)));
         filled
     }
@@ -67,37 +68,34 @@ impl<V: Wire> Lease<V> for TieredLease<V> {
     }
 
     async fn narrow(self, variant: u128, sign: V, keep_until: Timestamp) -> Result<Option<Self>, Error> {
-        let Self { store, near, far } = self;
-        let (far, keep_until) = match far {
+        let Self { store, near, far, since } = self;
+        let far = match far {
             // The variant of a lease that Redis was not told of is made for this process alone, too.
-            None => (None, keep_until.min(store.soon())),
+            None => None,
             Some(far) => {
                 let version = far.version();
-                match far.narrow_with(variant, &sign, keep_until).await {
-                    Ok(far) => (Some((version, far)), keep_until),
-                    Err(_) => (None, keep_until.min(store.soon())),
-                }
+                far.narrow_with(variant, &sign, keep_until).await.ok().map(|far| (version, far))
             }
         };
         let version = far.as_ref().map_or_else(|| near.version(), |(version, _)| *version);
-        let sign = store.nearby(Kept::new(sign, version, keep_until, Tags::default()));
+        let sign = store.nearby(Kept::new(sign, version, keep_until, Tags::default()), since, far.is_none());
         let near = near.narrow_to(variant, &sign);
         Ok(match (near, far) {
-            (Some(near), None) => Some(Self { store, near, far: None }),
-            (Some(near), Some((_, Some(far)))) => Some(Self { store, near, far: Some(far) }),
+            (Some(near), None) => Some(Self { store, near, far: None, since }),
+            (Some(near), Some((_, Some(far)))) => Some(Self { store, near, far: Some(far), since }),
             // Another process makes the variant: those who wait here wait for that one.
             (_, Some((_, None))) | (None, _) => None,
         })
     }
 
     async fn replace_all(self, variant: u128, tags: Tags) -> Result<Option<Self>, Error> {
-        let Self { store, near, far } = self;
+        let Self { store, near, far, since } = self;
         let far = match far {
             None => store.remove(near.primary()).await.map(|()| Some(None)),
             Some(far) => far.replace_all_with(variant, &tags).await.map(|far| far.map(Some)),
         };
         let near = near.replace_all_now(variant, &tags);
-        Ok(far?.zip(near).map(|(far, near)| Self { store, near, far }))
+        Ok(far?.zip(near).map(|(far, near)| Self { store, near, far, since }))
     }
 
     async fn disband(self, ending: Ending) {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{lease::TieredLease, trust::Trust};
 use crate::{
-    clock::{Moment, Timestamp},
+    clock::Moment,
     error::Error,
     observe::event,
     redis::Redis,
@@ -78,28 +78,25 @@ impl<V: Wire> Tiered<V> {
         &self.0.near.memory
     }
 
-    /// What was made far away, as it may be kept near.
-    pub(super) fn nearby(&self, kept: Kept<V>) -> Kept<V> {
-        let near = &self.0.near;
-        if near.trust.is_alone() { kept.until(self.soon()) } else { kept }
-    }
-
-    /// For how long something is believed of which Redis has not heard.
-    pub(super) fn soon(&self) -> Timestamp {
-        self.0.far.clock().now().plus(self.staleness_bound())
+    /// What was read no earlier than `since`, as it may be kept near: for no longer than the bound, if Redis may not have heard
+    /// of it (it `is_stray`), or cannot tell us of removals.
+    pub(super) fn nearby(&self, kept: Kept<V>, since: Moment, is_stray: bool) -> Kept<V> {
+        let trust = &self.0.near.trust;
+        if is_stray || trust.is_alone() { kept.lapsing(since.plus(trust.bound())) } else { kept }
     }
 
     /// Asks Redis, with the right to fill near.
     async fn lease_far(&self, key: Key, seen: Option<Version>, near: MemoryLease<V>) -> Leased<V, TieredLease<V>> {
+        let since = Moment::now();
         match Store::<V>::lease(&self.0.far, key, seen).await {
-            Ok(Leased::Found(kept)) => Leased::Found(self.keep(near, kept)),
-            Ok(Leased::Won(far)) => Leased::Won(TieredLease::new(self.clone(), near, Some(far))),
+            Ok(Leased::Found(kept)) => Leased::Found(self.keep(near, kept, since)),
+            Ok(Leased::Won(far)) => Leased::Won(TieredLease::new(self.clone(), near, Some(far), Moment::now())),
             Ok(Leased::Busy(wait)) => {
                 let store = self.clone();
                 Leased::Busy(Wait::new(async move {
                     match wait.await {
-                        Woken::Found(kept) => Woken::Found(store.keep(near, kept)),
-                        Woken::Won(far) => Woken::Won(TieredLease::new(store, near, Some(far))),
+                        Woken::Found(kept) => Woken::Found(store.keep(near, kept, since)),
+                        Woken::Won(far) => Woken::Won(TieredLease::new(store, near, Some(far), Moment::now())),
                         Woken::Alone(ending) => {
                             near.disband_now(ending);
                             Woken::Alone(ending)
@@ -109,13 +106,13 @@ impl<V: Wire> Tiered<V> {
             }
             Err(_error) => {
                 event!(error = %_error, "Redis could not be asked for a lease");
-                Leased::Won(TieredLease::new(self.clone(), near, None))
+                Leased::Won(TieredLease::new(self.clone(), near, None, Moment::now()))
             }
         }
     }
 
-    fn keep(&self, near: MemoryLease<V>, kept: Kept<V>) -> Kept<V> {
-        let kept = self.nearby(kept);
+    fn keep(&self, near: MemoryLease<V>, kept: Kept<V>, since: Moment) -> Kept<V> {
+        let kept = self.nearby(kept, since, false);
         near.keep(&kept, false);
         kept
     }
@@ -144,16 +141,23 @@ impl<V: Wire> Store<V> for Tiered<V> {
     #[inline]
     fn get_now(&self, key: &Key) -> Option<Kept<V>> {
         let near = &self.0.near;
-        if !near.trust.holds(Moment::now()) {
+        let now = Moment::now();
+        if !near.trust.holds(now) {
             return None;
         }
-        near.memory.get_now(key)
+        near.memory.get_now(key).filter(|kept| !kept.has_lapsed(now))
     }
 
     async fn lease(&self, key: Key, seen: Option<Version>) -> Result<Leased<V, TieredLease<V>>, Error> {
         let near = &self.0.near;
         self.0.far.tend();
-        near.trust.settle(Moment::now(), || near.memory.clear_now());
+        let now = Moment::now();
+        near.trust.settle(now, || near.memory.clear_now());
+        if let Some(kept) = near.memory.get_now(&key)
+            && kept.has_lapsed(now)
+        {
+            near.memory.give_up(&key, kept.version());
+        }
         Ok(match near.memory.lease(key, seen).await? {
             Leased::Found(kept) => Leased::Found(kept),
             Leased::Won(lease) => self.lease_far(key, seen, lease).await,

@@ -41,8 +41,9 @@ impl Trust {
         now.as_millis() < self.until.load(Ordering::Acquire)
     }
 
+    /// Whether what is kept near from now on must say itself for how long it stands: on its own, or about to be.
     pub(super) fn is_alone(&self) -> bool {
-        self.until.load(Ordering::Acquire) == ALONE
+        matches!(self.until.load(Ordering::Acquire), ALONE | NOTHING)
     }
 
     /// Sees to it that what is near from now on may be served.
@@ -73,7 +74,10 @@ impl Trust {
     /// Something may have been missed.
     pub(super) fn distrust(&self, drop_all: impl FnOnce()) {
         let _changing = self.changing.lock();
-        self.change(ALONE, drop_all);
+        // What was filled alone says itself for how long it stands, and those who make something for others go on.
+        if !self.is_alone() {
+            self.change(ALONE, drop_all);
+        }
     }
 
     fn change(&self, to: u64, drop_all: impl FnOnce()) {

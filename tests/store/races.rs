@@ -1,0 +1,117 @@
+//! Orders of events that nobody planned: replies that are lost, keepers that are late, servers that take over, callers that leave.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+    time::Duration,
+};
+
+use bartizan::{
+    Memory, Redis, RedisStore, Tiered,
+    clock::Timestamp,
+    store::{
+        Ending, Filled, Key, Lease, Leased, Primary, RedisLease, Store, Tag, Tags, TieredLease, Woken,
+        conformance::Probe,
+    },
+};
+use tokio::{net::TcpListener, time::Instant};
+
+use crate::support::{Link, Proxy, Server, eventually, within};
+
+const KEEP: Timestamp = Timestamp::from_secs(4_000_000_000);
+const SOON: Duration = Duration::from_secs(10);
+const MILLI: Duration = Duration::from_millis(1);
+
+fn key(resource: u128) -> Key {
+    Key::new(Primary::from(resource))
+}
+
+async fn redis(url: &str) -> Redis {
+    Redis::builder(url).unwrap().deadline(300 * MILLI).connect().await.unwrap()
+}
+
+async fn far(url: &str) -> RedisStore {
+    RedisStore::new(redis(url).await)
+}
+
+fn tiered(far: impl Into<RedisStore>, bound: Duration) -> Tiered<Probe> {
+    Tiered::with_staleness_bound(Memory::with_capacity(1 << 20), far, bound)
+}
+
+async fn connected(store: &Tiered<Probe>) {
+    eventually("the channel works", SOON, async || {
+        drop(store.lease(key(999), None).await);
+        store.is_connected().then_some(())
+    })
+    .await;
+}
+
+async fn won<S: Store<Probe>>(store: &S, key: Key) -> S::Lease {
+    match store.lease(key, None).await.unwrap() {
+        Leased::Won(lease) => lease,
+        other => panic!("{key:?} is free to be made, and not {}", said(&other)),
+    }
+}
+
+async fn fill<S: Store<Probe>>(store: &S, key: Key, value: u64, tag: &str) {
+    let filled = won(store, key).await.fill(Probe(value), KEEP, Tags::from_iter([tag])).await.unwrap();
+    assert_eq!(filled, Filled::Stored);
+}
+
+fn said<L>(leased: &Leased<Probe, L>) -> &'static str {
+    match leased {
+        Leased::Found(_) => "found",
+        Leased::Won(_) => "won",
+        Leased::Busy(_) => "busy",
+    }
+}
+
+/// A store on a server that accepts connections and ends them, and how many there were.
+async fn refused() -> (Tiered<Probe>, tokio::sync::watch::Receiver<u32>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let (count, counted) = tokio::sync::watch::channel(0);
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            count.send_modify(|count| *count += 1);
+        }
+    });
+    let redis = Redis::builder(&url).unwrap().backoff(MILLI, 20 * MILLI).build().unwrap();
+    (tiered(RedisStore::new(redis), 300 * MILLI), counted)
+}
+
+#[tokio::test]
+async fn what_was_filled_alone_is_believed_for_the_bound_and_no_longer() {
+    let (store, _count) = refused().await;
+    let begun = Instant::now();
+    fill(&store, key(1), 5, "a").await;
+    let kept = store.get_now(&key(1)).expect("it is near");
+    assert_eq!(kept.keep_until(), KEEP, "who has it in hand judges it by itself");
+    let (_, _) =
+        eventually("it is not believed any more", SOON, async || store.get_now(&key(1)).is_none().then_some(())).await;
+    assert!(begun.elapsed() < 600 * MILLI, "{:?}", begun.elapsed());
+    assert_eq!(said(&store.lease(key(1), None).await.unwrap()), "won", "nor found");
+}
+
+#[tokio::test]
+async fn what_took_longer_than_the_bound_to_make_alone_is_not_believed() {
+    let (store, _count) = refused().await;
+    let lease = won(&store, key(1)).await;
+    let begun = Instant::now();
+    eventually("an origin takes its time", SOON, async || (begun.elapsed() > 350 * MILLI).then_some(())).await;
+    let Leased::Busy(wait) = store.lease(key(1), None).await.unwrap() else { panic!("it is being made") };
+    lease.fill(Probe(5), KEEP, Tags::default()).await.unwrap();
+    assert!(matches!(within(SOON, wait).await.0, Woken::Found(kept) if kept.0 == 5), "who waited has it");
+    assert!(store.get_now(&key(1)).is_none(), "it may have been removed since it was read, and nobody could tell");
+}
+
+#[tokio::test]
+async fn those_who_make_something_alone_are_joined_whatever_becomes_of_the_connection() {
+    let (store, mut count) = refused().await;
+    let lease = won(&store, key(1)).await;
+    within(SOON, count.wait_for(|count| *count > 20)).await.0.unwrap();
+    let leased = store.lease(key(1), None).await.unwrap();
+    assert_eq!(said(&leased), "busy", "one call to the origin at a time");
+    drop(lease);
+}
