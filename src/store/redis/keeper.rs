@@ -280,13 +280,13 @@ impl Shared {
     async fn pay(&self) {
         let owed = self.removals.lock().owed();
         let names: Vec<(usize, &Name, Option<&Key>, u64)> =
-            owed.iter().map(|(at, name)| (*at, name, None, NOBODY)).collect();
+            owed.iter().map(|debt| (debt.bucket, &debt.name, None, NOBODY)).collect();
         if names.is_empty() {
             return;
         }
-        for ((at, name), (_, removed)) in owed.iter().zip(self.send_removals(names).await) {
+        for (debt, (_, removed)) in owed.iter().zip(self.send_removals(names).await) {
             if removed.is_ok() {
-                self.removals.lock().pay(*at, name);
+                self.removals.lock().pay(Moment::now(), debt);
             }
         }
     }

@@ -4,7 +4,7 @@
 //! to be done. Both are kept here, bounded: beyond a bound all of a bucket is removed in their place.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     time::Duration,
 };
 
@@ -16,9 +16,19 @@ pub(super) struct Removals {
     recent: VecDeque<(Moment, Option<usize>, Name)>,
     /// Until when the removals that there was no room for matter.
     dropped: Option<Moment>,
-    owed: Box<[HashSet<Name>]>,
+    /// By bucket, with the number of the last time it came to be owed.
+    owed: Box<[HashMap<Name, u64>]>,
+    debts: u64,
     /// Those whose sender sees to what is near: by token, in how many buckets they have not been heard of yet.
     own: HashMap<u64, usize>,
+}
+
+/// A removal that is still to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Debt {
+    pub(super) bucket: usize,
+    pub(super) name: Name,
+    number: u64,
 }
 
 /// No replica is behind by more, or the service has other worries.
@@ -31,17 +41,18 @@ const MOST_OWN: usize = 8192;
 
 impl Removals {
     pub(super) fn new(buckets: usize) -> Self {
-        Self { recent: VecDeque::new(), dropped: None, owed: vec![HashSet::new(); buckets].into(), own: HashMap::new() }
+        Self {
+            recent: VecDeque::new(),
+            dropped: None,
+            owed: vec![HashMap::new(); buckets].into(),
+            debts: 0,
+            own: HashMap::new(),
+        }
     }
 
     /// `name` is about to be removed, in this bucket or in all, by somebody who sees to what is near. The token of it.
     pub(super) fn begin(&mut self, now: Moment, bucket: Option<usize>, name: Name) -> u64 {
-        self.forget(now);
-        if self.recent.len() == MOST_REMEMBERED {
-            self.recent.pop_front();
-            self.dropped = Some(now);
-        }
-        self.recent.push_back((now, bucket, name));
+        self.remember(now, bucket, name);
         if self.own.len() == MOST_OWN {
             // What is heard of them is taken for others': something is dropped that need not be.
             self.own.clear();
@@ -75,12 +86,12 @@ impl Removals {
     /// It could not be removed in this bucket.
     pub(super) fn owe(&mut self, bucket: usize, name: Name) {
         let owed = &mut self.owed[bucket];
-        if owed.len() == MOST_OWED || name == Name::All {
+        self.debts += 1;
+        let is_all = name == Name::All || owed.len() == MOST_OWED || owed.contains_key(&Name::All);
+        if is_all {
             owed.clear();
-            owed.insert(Name::All);
-        } else if !owed.contains(&Name::All) {
-            owed.insert(name);
         }
+        owed.insert(if is_all { Name::All } else { name }, self.debts);
     }
 
     /// Another server answers for this bucket.
@@ -99,13 +110,30 @@ impl Removals {
     }
 
     /// What is to be removed, by bucket. It is owed until it is [paid](Self::pay).
-    pub(super) fn owed(&self) -> Vec<(usize, Name)> {
+    pub(super) fn owed(&self) -> Vec<Debt> {
         let each = self.owed.iter().enumerate();
-        each.flat_map(|(bucket, names)| names.iter().map(move |name| (bucket, name.clone()))).collect()
+        each.flat_map(|(bucket, names)| {
+            names.iter().map(move |(name, &number)| Debt { bucket, name: name.clone(), number })
+        })
+        .collect()
     }
 
-    pub(super) fn pay(&mut self, bucket: usize, name: &Name) {
-        self.owed[bucket].remove(name);
+    /// It was removed. What came to be owed again since is owed still.
+    pub(super) fn pay(&mut self, now: Moment, debt: &Debt) {
+        if self.owed[debt.bucket].get(&debt.name) == Some(&debt.number) {
+            self.owed[debt.bucket].remove(&debt.name);
+        }
+        // The server that has it now may fail as well.
+        self.remember(now, Some(debt.bucket), debt.name.clone());
+    }
+
+    fn remember(&mut self, now: Moment, bucket: Option<usize>, name: Name) {
+        self.forget(now);
+        if self.recent.len() == MOST_REMEMBERED {
+            self.recent.pop_front();
+            self.dropped = Some(now);
+        }
+        self.recent.push_back((now, bucket, name));
     }
 
     fn forget(&mut self, now: Moment) {
@@ -124,6 +152,35 @@ mod tests {
         Name::Tag(number.to_string().into())
     }
 
+    fn owed(removals: &Removals) -> Vec<(usize, Name)> {
+        removals.owed().into_iter().map(|debt| (debt.bucket, debt.name)).collect()
+    }
+
+    #[test]
+    fn what_comes_to_be_owed_while_it_is_paid_is_owed_still() {
+        let at = Moment::from_millis;
+        for (first, again) in [(tag(1), tag(1)), (Name::All, tag(2)), (Name::All, Name::All)] {
+            let mut removals = Removals::new(1);
+            removals.owe(0, first);
+            let paid = removals.owed();
+            removals.owe(0, again);
+            removals.pay(at(0), &paid[0]);
+            assert!(removals.owes(), "{paid:?}: it was sent before that");
+            removals.pay(at(0), &removals.owed()[0]);
+            assert!(!removals.owes());
+        }
+    }
+
+    #[test]
+    fn what_was_made_up_for_is_made_again_where_that_server_fails_too() {
+        let (mut removals, at) = (Removals::new(1), Moment::from_millis);
+        removals.begin(at(0), None, tag(1));
+        removals.owe(0, tag(1));
+        removals.pay(at(40_000), &removals.owed()[0]);
+        removals.owe_recent(at(50_000), 0);
+        assert_eq!(owed(&removals), [(0, tag(1))], "long after it was asked for, soon after it was done");
+    }
+
     #[test]
     fn what_was_removed_of_late_is_owed_to_a_server_that_takes_over() {
         let mut removals = Removals::new(2);
@@ -132,13 +189,13 @@ mod tests {
         removals.begin(at(20_000), None, tag(1));
         removals.begin(at(20_000), Some(1), Name::Resource(7.into()));
         removals.owe_recent(at(40_000), 0);
-        assert_eq!(removals.owed(), [(0, tag(1))]);
-        removals.pay(0, &tag(1));
+        assert_eq!(owed(&removals), [(0, tag(1))]);
+        removals.pay(at(20_000), &removals.owed()[0]);
         removals.owe_recent(at(40_000), 1);
         assert_eq!(removals.owed().len(), 2);
         removals.owe(1, Name::All);
-        assert_eq!(removals.owed(), [(1, Name::All)], "which has them all");
-        removals.pay(1, &Name::All);
+        assert_eq!(owed(&removals), [(1, Name::All)], "which has them all");
+        removals.pay(at(20_000), &removals.owed()[0]);
         assert!(removals.matter(at(50_000)) && !removals.matter(at(50_001)));
     }
 
@@ -160,9 +217,10 @@ mod tests {
             removals.owe(0, tag(number));
         }
         assert!(removals.recent.len() == MOST_REMEMBERED && removals.own.len() <= MOST_OWN);
-        assert_eq!(removals.owed(), [(0, Name::All)]);
-        removals.pay(0, &Name::All);
+        assert_eq!(owed(&removals), [(0, Name::All)]);
+        removals.pay(Moment::from_millis(5), &removals.owed()[0]);
+        assert!(removals.recent.len() == MOST_REMEMBERED);
         removals.owe_recent(Moment::from_millis(5), 0);
-        assert_eq!(removals.owed(), [(0, Name::All)], "some were forgotten");
+        assert_eq!(owed(&removals), [(0, Name::All)], "some were forgotten");
     }
 }
