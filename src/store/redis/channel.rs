@@ -79,7 +79,8 @@ impl Channel {
             Some((b"u ", entry)) => vec![Effect::Ended(entry, Word::Uncacheable)],
             Some((b"x ", entry)) => vec![Effect::Ended(entry, Word::Failed)],
             _ if message == b"g" => {
-                self.buckets[bucket].known = None;
+                // What is missed from here to the next beat no chain would tell, so nothing is proven until then.
+                self.buckets[bucket] = Heard::default();
                 vec![Effect::Gap]
             }
             _ => Vec::new(),
@@ -143,6 +144,16 @@ mod tests {
         assert_eq!(channel.hear(1, b"b 9 2 150"), [Effect::Proven(Moment::from_millis(100))]);
         channel.lose();
         assert_eq!(channel.hear(0, b"b 7 2 200"), []);
+    }
+
+    #[test]
+    fn a_table_that_was_forgotten_is_proven_by_its_own_next_beat() {
+        let mut channel = Channel::new(2);
+        channel.hear(0, b"b 7 2 100");
+        channel.hear(1, b"b 9 2 100");
+        assert_eq!(channel.hear(0, b"g"), [Effect::Gap]);
+        assert_eq!(channel.hear(1, b"b 9 2 150"), [], "a removal in the other may be missed, and nobody would know");
+        assert_eq!(channel.hear(0, b"b 8 5 200"), [Effect::Proven(Moment::from_millis(150))]);
     }
 
     #[test]
