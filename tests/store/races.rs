@@ -115,3 +115,37 @@ async fn those_who_make_something_alone_are_joined_whatever_becomes_of_the_conne
     assert_eq!(said(&leased), "busy", "one call to the origin at a time");
     drop(lease);
 }
+
+async fn calls(server: &Server, command: &str) -> u64 {
+    let stats: String = server.ask(&["INFO", "commandstats"]).await.unwrap();
+    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls="))).unwrap_or("0,");
+    line.split(',').next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_flood_of_removals_is_none_of_beats() {
+    let server = Server::start().await;
+    let store = far(&server.url()).await;
+    drop(won(&store, key(1)).await);
+    for removal in 0..500 {
+        Store::<Probe>::remove(&store, Primary::from(removal)).await.unwrap();
+    }
+    let calls = calls(&server, "evalsha").await;
+    assert!(calls < 1500, "sixteen beats for each: {calls}");
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_however_much_else_there_is_to_do() {
+    let server = Server::start().await;
+    let proxy = Proxy::to(server.port).await;
+    let redis = Redis::builder(&proxy.url()).unwrap().deadline(SOON).connect().await.unwrap();
+    let store = RedisStore::builder(redis).lease_time(1000 * MILLI).build();
+    let leases = futures_util::future::join_all((0..3000).map(|at| won(&store, key(at)))).await;
+    let held = won(&store, key(5000)).await;
+    drop(leases);
+    proxy.set(Link::Slow(20 * MILLI));
+    let begun = Instant::now();
+    eventually("the others are being given up", SOON, async || (begun.elapsed() > 2500 * MILLI).then_some(())).await;
+    let filled = held.fill(Probe(5), KEEP, Tags::default()).await.unwrap();
+    assert_eq!(filled, Filled::Stored, "its holder was there all the time");
+}

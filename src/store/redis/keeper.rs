@@ -88,6 +88,7 @@ async fn keep(store: Weak<Shared>) {
         () = hear(&store, subscription) => {}
         () = watch(&store, changes) => {}
         () = beat(&store, &process) => {}
+        () = renew(&store) => {}
         () = tend(&store) => {}
     }
 }
@@ -171,11 +172,13 @@ async fn beat(store: &Weak<Shared>, process: &str) {
         match pace {
             Some(pace) => {
                 next = (next + pace).max(Instant::now());
-                if timeout_at(next, attached.notified()).await.is_ok() {
-                    next = Instant::now();
-                }
+                // Not sooner for a removal: a flood of them would be one of beats, too.
+                let _ = timeout_at(next, pending::<()>()).await;
             }
-            None => attached.notified().await,
+            None => {
+                attached.notified().await;
+                next = Instant::now();
+            }
         }
         let Some(shared) = store.upgrade() else { return };
         let within = shared.bound().unwrap_or(LOOK);
@@ -183,21 +186,30 @@ async fn beat(store: &Weak<Shared>, process: &str) {
     }
 }
 
-/// Renews what is held, and does what is to be done.
+/// Renews what is held. Apart from all else that there is to do: a lease does not wait.
+async fn renew(store: &Weak<Shared>) {
+    let mut next = Instant::now();
+    loop {
+        let _ = timeout_at(next, pending::<()>()).await;
+        let Some(shared) = store.upgrade() else { return };
+        next = Instant::now() + shared.settings.lease_time / 3;
+        shared.renew().await;
+    }
+}
+
+/// Does what is to be done.
 async fn tend(store: &Weak<Shared>) {
-    let mut renewal = Instant::now();
     loop {
         let Some(shared) = store.upgrade() else { return };
         let (wake, owes) = (Arc::clone(&shared.wake), shared.removals.lock().owes());
         drop(shared);
-        let next = if owes { renewal.min(Instant::now() + RETRY) } else { renewal };
-        // Woken or in time: what is to be done is looked up either way.
-        let _ = timeout(next.saturating_duration_since(Instant::now()), wake.notified()).await;
-        let Some(shared) = store.upgrade() else { return };
-        if renewal <= Instant::now() {
-            renewal = Instant::now() + shared.settings.lease_time / 3;
-            shared.renew().await;
+        if owes {
+            // Woken or in time: what is to be done is looked up either way.
+            let _ = timeout(RETRY, wake.notified()).await;
+        } else {
+            wake.notified().await;
         }
+        let Some(shared) = store.upgrade() else { return };
         RedisStore(Arc::clone(&shared)).follow_orders().await;
         shared.pay().await;
     }

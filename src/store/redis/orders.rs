@@ -110,7 +110,7 @@ impl Shared {
     /// Renews what is held.
     pub(super) async fn renew(&self) {
         let held = self.orders.held();
-        for batch in held.chunks(BATCH) {
+        join_all(held.chunks(BATCH).map(async |batch| {
             let mut pipeline = self.redis.pipeline();
             for (number, key) in batch {
                 let call = self.redis.script(&scripts::RENEW).key(self.names.of(key.primary()).lease(key));
@@ -118,6 +118,7 @@ impl Shared {
             }
             // One that could not be renewed may expire, and its fill is refused.
             drop(pipeline.run().await);
-        }
+        }))
+        .await;
     }
 }
