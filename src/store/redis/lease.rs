@@ -99,8 +99,12 @@ impl RedisLease {
     fn pack<V: Wire>(&self, value: &V, keep_until: Timestamp, tags: &Tags) -> Parcel {
         let settings = &self.nonce.store.0.settings;
         let encoded = value.encode();
+        // Not compressed first, only to be thrown away.
+        if encoded.body.len() > settings.largest {
+            return Parcel::Nothing;
+        }
         envelope::pack(&encoded, &self.label(keep_until, tags), settings.compress_from)
-            .filter(|packed| packed.len() <= settings.largest && encoded.body.len() <= settings.largest)
+            .filter(|packed| packed.len() <= settings.largest)
             .map_or(Parcel::Nothing, Parcel::Whole)
     }
 
