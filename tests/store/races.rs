@@ -149,3 +149,57 @@ async fn a_lease_is_renewed_however_much_else_there_is_to_do() {
     let filled = held.fill(Probe(5), KEEP, Tags::default()).await.unwrap();
     assert_eq!(filled, Filled::Stored, "its holder was there all the time");
 }
+
+/// What the server has of a key with this in its name.
+async fn named(server: &Server, part: &str) -> String {
+    let mut keys: Vec<String> = server.ask(&["KEYS", &format!("*{part}*")]).await.unwrap();
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    keys.remove(0)
+}
+
+fn one_bucket(redis: Redis) -> RedisStore {
+    RedisStore::builder(redis).buckets(1).build()
+}
+
+#[tokio::test]
+async fn a_removal_and_a_beat_leave_the_tables_as_long_as_what_they_speak_of() {
+    let server = Server::start().await;
+    let store = tiered(one_bucket(redis(&server.url()).await), 100 * MILLI);
+    fill(&store, key(1), 5, "a").await;
+    store.remove_tagged(Tag::from("b")).await.unwrap();
+    connected(&store).await;
+    for part in [":table", ":stamp"] {
+        let ttl: u64 = server.ask(&["PTTL", &named(&server, part).await]).await.unwrap();
+        assert!(ttl > 1_000_000_000, "{part}: the value lives for years, and this for {ttl} ms");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_lost_the_last_of_what_was_counted_counts_nothing_twice() {
+    let mut server = Server::start().await;
+    let store = one_bucket(redis(&server.url()).await);
+    drop(won(&store, key(9)).await);
+    let table = named(&server, ":table").await;
+    let before: Vec<String> = server.ask(&["HGETALL", &table]).await.unwrap();
+    fill(&store, key(1), 5, "a").await;
+    let Leased::Found(lost) = Store::<Probe>::lease(&store, key(1), None).await.unwrap() else {
+        panic!("it was filled")
+    };
+    server.kill();
+    server.restart().await;
+    let mut restore = vec!["HSET", &table];
+    restore.extend(before.iter().map(String::as_str));
+    server.tell(&restore).await;
+    let lease =
+        eventually("it is asked again", SOON, async || match Store::<Probe>::lease(&store, key(1), None).await {
+            Ok(Leased::Won(lease)) => Some(lease),
+            _ => None,
+        })
+        .await
+        .0;
+    lease.fill(Probe(6), KEEP, Tags::default()).await.unwrap();
+    let Leased::Found(kept) = Store::<Probe>::lease(&store, key(1), Some(lost.version())).await.unwrap() else {
+        panic!("who saw the one that was lost takes the other for it, and its body for that of the other")
+    };
+    assert!(kept.0 == 6 && kept.version() > lost.version());
+}

@@ -2,6 +2,6 @@
 -- KEYS: table, stamp. ARGV: fresh epoch, ttl of the table, process, number.
 
 local epoch, _, last = open(ARGV[1], tonumber(ARGV[2]))
-redis.call('PEXPIRE', TABLE, ARGV[2])
+redis.call('PEXPIRE', TABLE, math.max(redis.call('PTTL', TABLE), tonumber(ARGV[2])))
 redis.call('PUBLISH', STAMP .. ':' .. ARGV[3], 'b ' .. epoch .. ' ' .. text(last) .. ' ' .. ARGV[4])
 return server()

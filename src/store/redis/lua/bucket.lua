@@ -3,6 +3,7 @@
 -- The table has the fields
 --   e  the epoch: a random number, another one whenever the table was lost
 --   s  the sequence: counts leases and removals
+--   r  the server that counts
 --   f  the floor: whatever is older than this sequence was removed
 --   p  the sequence of the last removal
 -- and, for each name (a resource, a tag) that was removed, the sequence at which it was. The stamp is "e:p".
@@ -10,9 +11,13 @@
 local TABLE, STAMP = KEYS[1], KEYS[2]
 
 -- Which server this is. One that was promoted may have lost the last of what its primary had acknowledged.
+local answering
 local function server()
-  local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+  if not answering then
+    local info = redis.pcall('INFO', 'server')
+    answering = type(info) == 'string' and string.match(info, 'run_id:(%x+)') or ''
+  end
+  return answering
 end
 
 local function text(number)
@@ -27,26 +32,39 @@ local function say(message)
   redis.call('PUBLISH', STAMP, message)
 end
 
+-- Microseconds: more than can be counted in the same time.
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+
+-- Never for less than what they speak of still has to live.
+local function stamp(epoch, sequence, ttl)
+  redis.call('SET', STAMP, epoch .. ':' .. sequence, 'PX', math.max(redis.call('PTTL', STAMP), ttl))
+end
+
 local function begin(epoch, sequence, ttl)
   redis.call('DEL', TABLE)
-  redis.call('HSET', TABLE, 'e', epoch, 's', sequence, 'f', sequence, 'p', sequence)
-  redis.call('SET', STAMP, epoch .. ':' .. sequence, 'PX', ttl)
+  redis.call('HSET', TABLE, 'e', epoch, 's', sequence, 'f', sequence, 'p', sequence, 'r', server())
+  stamp(epoch, sequence, ttl)
   live(TABLE, ttl)
 end
 
 -- The table's epoch, floor and last removal. A table that is not there begins, at a sequence that is higher than it ever was.
 local function open(epoch, ttl)
-  local t = redis.call('HMGET', TABLE, 'e', 'f', 'p')
+  local t = redis.call('HMGET', TABLE, 'e', 'f', 'p', 'r', 's')
   if not (t[1] and t[2] and t[3]) then
-    local now = redis.call('TIME')
-    local sequence = text(now[1] * 1000000 + now[2])
+    local sequence = text(now())
     begin(epoch, sequence, ttl)
     return epoch, tonumber(sequence), tonumber(sequence)
   end
   live(TABLE, ttl)
-  if redis.call('GET', STAMP) ~= t[1] .. ':' .. t[3] then
-    redis.call('SET', STAMP, t[1] .. ':' .. t[3], 'PX', ttl)
+  if t[4] ~= server() then
+    -- What the server before this one counted last may not have come here, and must not be counted twice.
+    redis.call('PEXPIRE', TABLE, redis.call('PTTL', TABLE))
+    redis.call('HSET', TABLE, 'r', server(), 's', text(math.max(now(), tonumber(t[5]) + 1)))
   end
+  if redis.call('GET', STAMP) ~= t[1] .. ':' .. t[3] then stamp(t[1], t[3], ttl) end
   live(STAMP, ttl)
   return t[1], tonumber(t[2]), tonumber(t[3])
 end
@@ -74,7 +92,7 @@ local function remove(name, token, most, fresh, ttl)
     begin(epoch, at, ttl)
   else
     redis.call('HSET', TABLE, name, at, 'p', at)
-    redis.call('SET', STAMP, epoch .. ':' .. at, 'PX', ttl)
+    stamp(epoch, at, ttl)
   end
   say('p ' .. epoch .. ' ' .. before .. ' ' .. at .. ' ' .. token .. ' ' .. name)
   return epoch, sequence

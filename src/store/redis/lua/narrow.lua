@@ -2,7 +2,7 @@
 -- KEYS: table, stamp, entry, lease, entry and lease of the variant. ARGV: nonce, epoch, sequence, server, ttl of the sign, ttl of the table,
 -- sign, lease ms, resource.
 
-local ENTRY, LEASE, VARIANT = KEYS[3], KEYS[4], KEYS[6]
+local ENTRY, LEASE, TO_ENTRY, VARIANT = KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local NONCE, EPOCH, SEQUENCE, RUN, MS, TTL, SIGN, LEASE_MS, RESOURCE =
   ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7], ARGV[8], ARGV[9]
 
@@ -20,7 +20,7 @@ local l = redis.call('HMGET', VARIANT, 'n', 'e', 's', 'r')
 if l[1] and l[2] == EPOCH and l[4] == RUN and not removed({ 'f', RESOURCE }, tonumber(l[3])) then
   return { 'taken', RUN }
 end
-redis.call('DEL', VARIANT)
+finish(VARIANT, TO_ENTRY, 'r')
 redis.call('HSET', VARIANT, 'n', NONCE, 'e', EPOCH, 's', ARGV[3], 'r', RUN, 'v', '0')
 redis.call('PEXPIRE', VARIANT, LEASE_MS)
 return { 'moved', RUN }
