@@ -203,3 +203,27 @@ async fn a_server_that_lost_the_last_of_what_was_counted_counts_nothing_twice() 
     };
     assert!(kept.0 == 6 && kept.version() > lost.version());
 }
+
+#[tokio::test]
+async fn those_who_leave_while_they_wait_for_another_process_are_no_leaders_that_vanished() {
+    let server = Server::start().await;
+    let (one, two) = (tiered(far(&server.url()).await, 400 * MILLI), tiered(far(&server.url()).await, 400 * MILLI));
+    connected(&one).await;
+    connected(&two).await;
+    let lease = won(&one, key(1)).await;
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let Leased::Busy(wait) = two.lease(key(1), None).await.unwrap() else { panic!("it is being made") };
+        waits.push(Some(tokio::spawn(wait)));
+    }
+    let last = waits.pop().unwrap().unwrap();
+    for wait in &mut waits {
+        let wait = wait.take().unwrap();
+        tokio::task::yield_now().await;
+        wait.abort();
+        assert!(wait.await.is_err_and(|error| error.is_cancelled()), "it waits until it is told to leave");
+    }
+    lease.fill(Probe(5), KEEP, Tags::default()).await.unwrap();
+    let woken = within(SOON, last).await.0.unwrap();
+    assert!(matches!(woken, Woken::Found(kept) if kept.0 == 5), "who stayed has what was made elsewhere");
+}

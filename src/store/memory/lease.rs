@@ -129,6 +129,13 @@ impl<V: Value> MemoryLease<V> {
         (!is_taken).then_some(self)
     }
 
+    /// For a holder who made nothing, but waited elsewhere, and leaves: another goes on, and nobody vanished.
+    #[cfg(feature = "redis")]
+    pub(crate) fn step_aside(mut self) {
+        let (_, vanished, waiters) = self.land();
+        self.store.requeue(self.key, waiters, vanished);
+    }
+
     pub(crate) fn disband_now(mut self, ending: Ending) {
         let (_, _, waiters) = self.land();
         tell_all(waiters, || Woken::Alone(ending));

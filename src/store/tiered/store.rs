@@ -13,11 +13,11 @@ use crate::{
     observe::event,
     redis::Redis,
     store::{
-        contract::{Leased, Store, Usage, Wait, Woken},
+        contract::{Leased, Store, Usage, Value, Wait, Woken},
         kept::{Kept, Tag, Version},
         key::{Key, Primary, Seed},
         memory::{Memory, MemoryLease},
-        redis::{Name, Near, RedisStore},
+        redis::{Name, Near, RedisLease, RedisStore},
         wire::Wire,
     },
 };
@@ -37,6 +37,9 @@ struct Believed<V> {
     memory: Memory<V>,
     trust: Trust,
 }
+
+/// Asks Redis and waits for another process, for all in this one. Dropped, another of those does.
+struct Waiting<V: Value>(Option<MemoryLease<V>>);
 
 // === impl Tiered ===
 
@@ -87,16 +90,18 @@ impl<V: Wire> Tiered<V> {
 
     /// Asks Redis, with the right to fill near.
     async fn lease_far(&self, key: Key, seen: Option<Version>, near: MemoryLease<V>) -> Leased<V, TieredLease<V>> {
-        let since = Moment::now();
+        let (since, waiting) = (Moment::now(), Waiting(Some(near)));
         match Store::<V>::lease(&self.0.far, key, seen).await {
-            Ok(Leased::Found(kept)) => Leased::Found(self.keep(near, kept, since)),
-            Ok(Leased::Won(far)) => Leased::Won(TieredLease::new(self.clone(), near, Some(far), Moment::now())),
+            Ok(Leased::Found(kept)) => Leased::Found(self.keep(waiting.over(), kept, since)),
+            Ok(Leased::Won(far)) => Leased::Won(self.to_fill(waiting.over(), Some(far))),
             Ok(Leased::Busy(wait)) => {
                 let store = self.clone();
                 Leased::Busy(Wait::new(async move {
-                    match wait.await {
+                    let woken = wait.await;
+                    let near = waiting.over();
+                    match woken {
                         Woken::Found(kept) => Woken::Found(store.keep(near, kept, since)),
-                        Woken::Won(far) => Woken::Won(TieredLease::new(store, near, Some(far), Moment::now())),
+                        Woken::Won(far) => Woken::Won(store.to_fill(near, Some(far))),
                         Woken::Alone(ending) => {
                             near.disband_now(ending);
                             Woken::Alone(ending)
@@ -106,9 +111,14 @@ impl<V: Wire> Tiered<V> {
             }
             Err(_error) => {
                 event!(error = %_error, "Redis could not be asked for a lease");
-                Leased::Won(TieredLease::new(self.clone(), near, None, Moment::now()))
+                Leased::Won(self.to_fill(waiting.over(), None))
             }
         }
+    }
+
+    /// The right to fill with what is read from now on.
+    fn to_fill(&self, near: MemoryLease<V>, far: Option<RedisLease>) -> TieredLease<V> {
+        TieredLease::new(self.clone(), near, far, Moment::now())
     }
 
     fn keep(&self, near: MemoryLease<V>, kept: Kept<V>, since: Moment) -> Kept<V> {
@@ -195,6 +205,22 @@ impl<V> Clone for Tiered<V> {
 impl<V> fmt::Debug for Tiered<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tiered").field("near", &self.0.near.memory).field("far", &self.0.far).finish_non_exhaustive()
+    }
+}
+
+// === impl Waiting ===
+
+impl<V: Value> Waiting<V> {
+    fn over(mut self) -> MemoryLease<V> {
+        self.0.take().expect("it is taken once")
+    }
+}
+
+impl<V: Value> Drop for Waiting<V> {
+    fn drop(&mut self) {
+        if let Some(near) = self.0.take() {
+            near.step_aside();
+        }
     }
 }
 
