@@ -227,3 +227,106 @@ async fn those_who_leave_while_they_wait_for_another_process_are_no_leaders_that
     let woken = within(SOON, last).await.0.unwrap();
     assert!(matches!(woken, Woken::Found(kept) if kept.0 == 5), "who stayed has what was made elsewhere");
 }
+
+/// How somebody leaves.
+#[derive(Clone, Copy)]
+struct Leaving<'a> {
+    polls: usize,
+    /// Not before what was sent has come there.
+    after: Option<&'a Server>,
+}
+
+impl Leaving<'_> {
+    /// Polls `future` as it asks to be, up to so many times, and leaves it then. Whether it was done.
+    async fn from(self, future: impl Future) -> bool {
+        let (mut future, mut left) = (pin!(future), self.polls);
+        let is_done = poll_fn(|cx| match future.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending => {
+                left -= 1;
+                if left == 0 { Poll::Ready(false) } else { Poll::Pending }
+            }
+        })
+        .await;
+        if let Some(server) = self.after.filter(|_| !is_done) {
+            server.tell(&["PING"]).await;
+        }
+        is_done
+    }
+}
+
+/// Leaves everything that a store does at each of its awaits, and sees that nobody has to wait for who left.
+async fn nothing_is_left_behind<S: Store<Probe>>(server: &Server, store: &S, other: &RedisStore) {
+    let mut resource = 0;
+    for what in ["lease", "wait", "fill", "refresh", "narrow", "replace all", "disband", "remove", "remove tagged"] {
+        for (polls, after) in (1..).flat_map(|polls| [(polls, None), (polls, Some(server))]) {
+            let leaving = Leaving { polls, after };
+            resource += 1;
+            let key = key(resource);
+            let sign = Probe(9);
+            let is_done = match what {
+                "lease" => leaving.from(store.lease(key, None)).await,
+                "wait" => {
+                    let lease = won(other, key).await;
+                    let Leased::Busy(wait) = store.lease(key, None).await.unwrap() else { panic!("it is being made") };
+                    let filled = lease.fill(Probe(1), KEEP, Tags::default());
+                    tokio::join!(leaving.from(wait), async { filled.await.unwrap() }).0
+                }
+                "fill" => {
+                    let lease = won(store, key).await;
+                    leaving.from(lease.fill(Probe(1), KEEP, Tags::default())).await
+                }
+                "refresh" => {
+                    fill(store, key, 1, "a").await;
+                    let Leased::Found(kept) = store.lease(key, None).await.unwrap() else { panic!("it was filled") };
+                    let leased = store.lease(key, Some(kept.version())).await.unwrap();
+                    let Leased::Won(lease) = leased else { panic!("another is asked for") };
+                    leaving.from(lease.refresh(Probe(2), KEEP, Tags::default())).await
+                }
+                "narrow" => leaving.from(won(store, key).await.narrow(5, sign, KEEP)).await,
+                "replace all" => leaving.from(won(store, key).await.replace_all(5, Tags::default())).await,
+                "disband" => leaving.from(won(store, key).await.disband(Ending::Failed)).await,
+                "remove" => leaving.from(store.remove(key.primary())).await,
+                _ => leaving.from(store.remove_tagged(Tag::from("a"))).await,
+            };
+            for key in [key, key.with_variant(5)] {
+                for attempt in ["there", "here"] {
+                    let what = format!("{what}, left after {polls} polls: {key:?} is free {attempt}");
+                    eventually(&what, SOON, async || {
+                        let is_busy = match attempt {
+                            "here" => matches!(store.lease(key, None).await, Ok(Leased::Busy(_))),
+                            _ => matches!(Store::<Probe>::lease(other, key, None).await, Ok(Leased::Busy(_))),
+                        };
+                        (!is_busy).then_some(())
+                    })
+                    .await;
+                }
+            }
+            if is_done {
+                assert!(polls > 1, "{what}: there is something to wait for");
+                break;
+            }
+        }
+    }
+    eventually("no lease is held any more", SOON, async || {
+        let leases: Vec<String> = server.ask(&["KEYS", "*:lease:*"]).await.unwrap();
+        leases.is_empty().then_some(())
+    })
+    .await;
+    let keys: Vec<String> = server.ask(&["KEYS", "*"]).await.unwrap();
+    for key in keys {
+        assert!(server.ask::<i64>(&["PTTL", &key]).await.unwrap() != -1, "{key} stays for ever");
+    }
+}
+
+#[tokio::test]
+async fn whoever_leaves_a_store_at_any_await_leaves_nothing_behind() {
+    let server = Server::start().await;
+    let far = async || RedisStore::builder(redis(&server.url()).await).lease_time(400 * MILLI).build();
+    let other = far().await;
+    nothing_is_left_behind(&server, &far().await, &other).await;
+    server.tell(&["FLUSHALL"]).await;
+    let store = tiered(far().await, 400 * MILLI);
+    connected(&store).await;
+    nothing_is_left_behind(&server, &store, &other).await;
+}
