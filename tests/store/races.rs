@@ -10,6 +10,7 @@ use std::{
 use bartizan::{
     Memory, Redis, RedisStore, Tiered,
     clock::Timestamp,
+    redis::BreakerState,
     store::{
         Ending, Filled, Key, Lease, Leased, Primary, RedisLease, Store, Tag, Tags, TieredLease, Woken,
         conformance::Probe,
@@ -329,4 +330,18 @@ async fn whoever_leaves_a_store_at_any_await_leaves_nothing_behind() {
     let store = tiered(far().await, 400 * MILLI);
     connected(&store).await;
     nothing_is_left_behind(&server, &store, &other).await;
+}
+
+#[tokio::test]
+async fn beats_that_come_too_late_for_the_bound_are_no_failure_of_the_server() {
+    let server = Server::start().await;
+    let proxy = Proxy::to(server.port).await;
+    let redis = redis(&proxy.url()).await;
+    let store = tiered(RedisStore::new(redis.clone()), 40 * MILLI);
+    fill(&store, key(1), 5, "a").await;
+    proxy.set(Link::Slow(60 * MILLI));
+    let before = calls(&server, "publish").await;
+    eventually("it goes on beating", SOON, async || (calls(&server, "publish").await > before + 320).then_some(()))
+        .await;
+    assert_eq!(redis.breaker(), BreakerState::Closed, "every call but a beat was in time, and that was too");
 }

@@ -181,8 +181,7 @@ async fn beat(store: &Weak<Shared>, process: &str) {
             }
         }
         let Some(shared) = store.upgrade() else { return };
-        let within = shared.bound().unwrap_or(LOOK);
-        shared.send_beats(process, within).await;
+        shared.send_beats(process).await;
     }
 }
 
@@ -268,13 +267,14 @@ impl Shared {
                     near.believe(then);
                 }
             }
-            Effect::Ended(entry, word) => self.waits.tell(entry, word),
+            Effect::Ended(nonce, entry, word) => self.waits.tell(entry, nonce, word),
         }
     }
 
-    async fn send_beats(&self, process: &str, within: Duration) {
+    async fn send_beats(&self, process: &str) {
         let now = Moment::now().as_millis();
-        let mut pipeline = self.redis.pipeline().within(within);
+        // Within the handle's own deadline: one that is too late for the bound is no failure of the server.
+        let mut pipeline = self.redis.pipeline();
         for bucket in self.names.buckets() {
             let call = self.redis.script(&scripts::BEAT).key(&bucket.table).key(&bucket.stamp);
             let call = call.arg(fresh_epoch()).arg(table_time(Duration::ZERO)).arg(process).arg(now);
