@@ -136,7 +136,7 @@ impl RedisStore {
         loop {
             // A little after it has expired, so that the server thinks so too.
             let patience = POLL.min(held.left.saturating_add(Duration::from_millis(5)));
-            match timeout(patience, waiting.word()).await {
+            match timeout(patience, waiting.word_of(&held.nonce)).await {
                 Ok(Word::Uncacheable) => return Woken::Alone(Ending::Uncacheable),
                 Ok(Word::Failed) => return Woken::Alone(Ending::Failed),
                 Ok(Word::Ask) | Err(_) => {}

@@ -5,7 +5,7 @@
 //! | `p <epoch> <before> <sequence> <token> <name>` | a removal | the last removal was at `before`, this one is at `sequence` |
 //! | `b <epoch> <sequence> <moment>` | a beat of this process | the last removal was at `sequence` |
 //! | `g` | a removal on a full server | all of the bucket is removed |
-//! | `f`, `r`, `u`, `x` and an entry | the end of a lease | filled, free again, uncacheable, failed |
+//! | `f`, `r`, `u`, `x`, then `<nonce> <entry>` | the end of a lease | filled, free again, uncacheable, failed |
 //!
 //! Removals make a chain: each names the one before it. A link that is missing was missed.
 
@@ -55,7 +55,8 @@ pub(super) enum Effect<'a> {
     Gap,
     /// All buckets have been heard of since.
     Proven(Moment),
-    Ended(&'a [u8], Word),
+    /// Of the lease with this nonce, on this entry.
+    Ended(&'a [u8], &'a [u8], Word),
 }
 
 // === impl Channel ===
@@ -75,9 +76,9 @@ impl Channel {
         match message.split_at_checked(2) {
             Some((b"p ", said)) => self.removed(bucket, said).into_iter().collect(),
             Some((b"b ", said)) => self.beat(bucket, said),
-            Some((b"f " | b"r ", entry)) => vec![Effect::Ended(entry, Word::Ask)],
-            Some((b"u ", entry)) => vec![Effect::Ended(entry, Word::Uncacheable)],
-            Some((b"x ", entry)) => vec![Effect::Ended(entry, Word::Failed)],
+            Some((b"f " | b"r ", lease)) => ended(lease, Word::Ask),
+            Some((b"u ", lease)) => ended(lease, Word::Uncacheable),
+            Some((b"x ", lease)) => ended(lease, Word::Failed),
             _ if message == b"g" => {
                 // What is missed from here to the next beat no chain would tell, so nothing is proven until then.
                 self.buckets[bucket] = Heard::default();
@@ -112,6 +113,11 @@ impl Channel {
         let oldest = self.buckets.iter().map(|heard| heard.beaten).min().flatten();
         missed.then_some(Effect::Gap).into_iter().chain(oldest.map(Effect::Proven)).collect()
     }
+}
+
+fn ended(lease: &[u8], word: Word) -> Vec<Effect<'_>> {
+    let space = lease.iter().position(|byte| *byte == b' ');
+    space.map(|at| Effect::Ended(&lease[..at], &lease[at + 1..], word)).into_iter().collect()
 }
 
 #[cfg(test)]
@@ -159,8 +165,10 @@ mod tests {
     #[test]
     fn the_end_of_a_lease_is_told_and_nonsense_is_not() {
         let mut channel = Channel::new(1);
-        assert_eq!(channel.hear(0, b"u the entry"), [Effect::Ended(b"the entry", Word::Uncacheable)]);
-        for nonsense in [&b""[..], b"p", b"p ", b"p 1 2", b"p 1 2 3 4 a", b"b 1 x 2", b"b \xff", b"z a", b"gg"] {
+        assert_eq!(channel.hear(0, b"u 5f the entry"), [Effect::Ended(b"5f", b"the entry", Word::Uncacheable)]);
+        for nonsense in
+            [&b"u entry"[..], b"", b"p", b"p ", b"p 1 2", b"p 1 2 3 4 a", b"b 1 x 2", b"b \xff", b"z a", b"gg"]
+        {
             assert_eq!(channel.hear(0, nonsense), [], "{}", nonsense.escape_ascii());
         }
     }

@@ -16,13 +16,16 @@ pub(super) enum Word {
     Failed,
 }
 
+/// How the lease with this nonce ended.
+type Told = (Arc<[u8]>, Word);
+
 /// By the name of the entry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waits(Arc<Mutex<ByEntry>>);
 
 #[derive(Debug, Default)]
 struct ByEntry {
-    waiting: HashMap<Arc<[u8]>, HashMap<u64, oneshot::Sender<Word>>>,
+    waiting: HashMap<Arc<[u8]>, HashMap<u64, oneshot::Sender<Told>>>,
     next: u64,
 }
 
@@ -32,7 +35,7 @@ pub(super) struct Waiting {
     waits: Waits,
     entry: Arc<[u8]>,
     number: u64,
-    told: oneshot::Receiver<Word>,
+    told: oneshot::Receiver<Told>,
 }
 
 // === impl Waits ===
@@ -50,11 +53,12 @@ impl Waits {
         Waiting { waits: self.clone(), entry, number, told }
     }
 
-    pub(super) fn tell(&self, entry: &[u8], word: Word) {
+    pub(super) fn tell(&self, entry: &[u8], nonce: &[u8], word: Word) {
+        let nonce: Arc<[u8]> = nonce.into();
         let waiting = self.0.lock().waiting.remove(entry);
         for tell in waiting.into_iter().flatten().map(|(_, tell)| tell) {
             // Whoever gave up waiting is not there to be told.
-            let _ = tell.send(word);
+            let _ = tell.send((Arc::clone(&nonce), word));
         }
     }
 
@@ -62,7 +66,7 @@ impl Waits {
     pub(super) fn tell_all_to_ask(&self) {
         let waiting = std::mem::take(&mut self.0.lock().waiting);
         for tell in waiting.into_values().flatten().map(|(_, tell)| tell) {
-            let _ = tell.send(Word::Ask);
+            let _ = tell.send((Arc::default(), Word::Ask));
         }
     }
 }
@@ -70,8 +74,12 @@ impl Waits {
 // === impl Waiting ===
 
 impl Waiting {
-    pub(super) async fn word(&mut self) -> Word {
-        (&mut self.told).await.unwrap_or(Word::Ask)
+    /// How the lease with `nonce` ended; of another that ended before it, only that something did.
+    pub(super) async fn word_of(&mut self, nonce: &str) -> Word {
+        match (&mut self.told).await {
+            Ok((of, word)) if *of == *nonce.as_bytes() => word,
+            _ => Word::Ask,
+        }
     }
 }
 
@@ -95,11 +103,11 @@ mod tests {
     async fn who_joined_before_a_word_hears_it_and_nobody_is_left() {
         let waits = Waits::default();
         let (mut one, mut two, other) = (waits.join(b"a".into()), waits.join(b"a".into()), waits.join(b"b".into()));
-        waits.tell(b"a", Word::Failed);
+        waits.tell(b"a", b"5f", Word::Failed);
         let mut late = waits.join(b"a".into());
-        assert_eq!((one.word().await, two.word().await), (Word::Failed, Word::Failed));
+        assert_eq!((one.word_of("5f").await, two.word_of("5e").await), (Word::Failed, Word::Ask), "to whom it matters");
         waits.tell_all_to_ask();
-        assert_eq!(late.word().await, Word::Ask);
+        assert_eq!(late.word_of("5f").await, Word::Ask);
         drop((one, two, late, other, waits.join(b"c".into())));
         assert!(waits.0.lock().waiting.is_empty());
     }

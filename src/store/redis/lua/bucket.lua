@@ -115,5 +115,5 @@ local function finish(lease, entry, word)
     redis.call('HSET', lease, 'o', l[1], 'd', word)
     redis.call('PEXPIRE', lease, 2000)
   end
-  say(word .. ' ' .. entry)
+  say(word .. ' ' .. (l[1] or '') .. ' ' .. entry)
 end
