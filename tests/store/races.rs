@@ -345,3 +345,76 @@ async fn beats_that_come_too_late_for_the_bound_are_no_failure_of_the_server() {
         .await;
     assert_eq!(redis.breaker(), BreakerState::Closed, "every call but a beat was in time, and that was too");
 }
+
+#[tokio::test]
+async fn what_the_server_evicts_one_by_one_brings_no_old_value_back() {
+    let server = Server::start().await;
+    let stores = [one_bucket(redis(&server.url()).await), one_bucket(redis(&server.url()).await)];
+    let tags = ["a", "b c", "\u{0}é\r\n*", ""];
+    for seed in 0..8_u64 {
+        let mut random = seed;
+        let mut below = |bound: usize| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) as usize % bound
+        };
+        let mut leases = Vec::new();
+        // When each tag, and after them each resource, was removed last.
+        let mut removed = [0; 7];
+        for moment in 1..250_u64 {
+            let (store, resource, tag) = (&stores[below(2)], below(3), below(4));
+            match below(8) {
+                0 | 1 => match Store::<Probe>::lease(store, key(resource as u128), None).await.unwrap() {
+                    Leased::Won(lease) => leases.push((moment, lease)),
+                    Leased::Found(kept) => {
+                        let borne = kept.tags().iter().filter_map(|tag| tags.iter().position(|of| *of == tag.as_str()));
+                        for name in borne.chain([4 + resource]) {
+                            let (read, at) = (kept.0, removed[name]);
+                            assert!(read >= at, "seed {seed}: read at {read}, and removed at {at}");
+                        }
+                    }
+                    Leased::Busy(_) => {}
+                },
+                2 | 3 if !leases.is_empty() => {
+                    let (read, lease) = leases.swap_remove(below(leases.len()));
+                    let tags = Tags::from_iter((0..4).filter(|_| below(2) == 0).map(|tag| tags[tag]));
+                    Lease::<Probe>::fill(lease, Probe(read), KEEP, tags).await.unwrap();
+                }
+                4 => {
+                    Store::<Probe>::remove_tagged(store, Tag::from(tags[tag])).await.unwrap();
+                    removed[tag] = moment;
+                }
+                5 => {
+                    Store::<Probe>::remove(store, Primary::from(resource as u128)).await.unwrap();
+                    removed[4 + resource] = moment;
+                }
+                _ => {
+                    let mut keys: Vec<String> = server.ask(&["KEYS", "*"]).await.unwrap();
+                    keys.sort();
+                    if !keys.is_empty() {
+                        server.tell(&["DEL", &keys[below(keys.len())]]).await;
+                    }
+                }
+            }
+        }
+        server.tell(&["FLUSHALL"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_tags_are_as_good_as_one() {
+    let server = Server::start().await;
+    let store = one_bucket(Redis::builder(&server.url()).unwrap().deadline(SOON).connect().await.unwrap());
+    let many = || (0..100_000).map(|tag| format!("tag {tag}")).collect::<Tags>();
+    let filled = won(&store, key(1)).await.fill(Probe(5), KEEP, many()).await.unwrap();
+    assert_eq!(filled, Filled::Stored);
+    let find = async || Store::<Probe>::lease(&store, key(1), None).await.unwrap();
+    Store::<Probe>::remove_tagged(&store, Tag::from("another")).await.unwrap();
+    let Leased::Found(kept) = find().await else { panic!("none of its own was removed") };
+    assert_eq!(kept.tags().len(), 100_000);
+    Store::<Probe>::remove_tagged(&store, Tag::from("tag 99999")).await.unwrap();
+    let leased = find().await;
+    assert_eq!(said(&leased), "won");
+    let Leased::Won(lease) = leased else { return };
+    Store::<Probe>::remove_tagged(&store, Tag::from("tag 77777")).await.unwrap();
+    assert_eq!(Lease::<Probe>::fill(lease, Probe(6), KEEP, many()).await.unwrap(), Filled::Superseded);
+}
