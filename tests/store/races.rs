@@ -418,3 +418,39 @@ async fn a_hundred_thousand_tags_are_as_good_as_one() {
     Store::<Probe>::remove_tagged(&store, Tag::from("tag 77777")).await.unwrap();
     assert_eq!(Lease::<Probe>::fill(lease, Probe(6), KEEP, many()).await.unwrap(), Filled::Superseded);
 }
+
+#[test]
+fn a_runtime_that_ended_takes_the_store_along_no_further_than_the_next() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let first = runtime();
+    let (server, store, lease) = first.block_on(async {
+        let server = Server::start().await;
+        let store = tiered(far(&server.url()).await, 400 * MILLI);
+        connected(&store).await;
+        fill(&store, key(1), 5, "a").await;
+        let lease = won(&store, key(2)).await;
+        (server, store, lease)
+    });
+    drop(first);
+    runtime().block_on(async {
+        eventually("what is near is not believed for longer than the bound", SOON, async || {
+            store.get_now(&key(1)).is_none().then_some(())
+        })
+        .await;
+        drop(lease);
+        connected(&store).await;
+        let (kept, _) =
+            eventually("it is found again", SOON, async || match store.lease(key(1), None).await.unwrap() {
+                Leased::Found(kept) => Some(kept.0),
+                _ => None,
+            })
+            .await;
+        assert_eq!(kept, 5);
+        eventually("the lease of before is given up", SOON, async || {
+            matches!(store.lease(key(2), None).await.unwrap(), Leased::Won(_)).then_some(())
+        })
+        .await;
+        assert!(store.is_connected());
+        drop(server);
+    });
+}
