@@ -2,8 +2,20 @@
 //! page, a page that was purged, a request that fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod history;
+mod member;
+mod mutants;
+mod node;
 mod own_replication;
+mod process;
+mod random;
 mod replication;
+mod schedule;
+mod site;
+mod staleness;
+mod store;
 #[expect(dead_code, unused_imports, reason = "the tests of the handle want more of it")]
 #[path = "../redis/support/mod.rs"]
 mod support;
+mod wait;
+mod would_catch;
