@@ -6,6 +6,7 @@ mod history;
 mod member;
 mod mutants;
 mod node;
+mod one_fill;
 mod own_replication;
 mod process;
 mod random;
