@@ -4,6 +4,7 @@
 
 mod history;
 mod load;
+mod lost_writes;
 mod member;
 mod mutants;
 mod node;
