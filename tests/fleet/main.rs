@@ -13,6 +13,7 @@ mod own_replication;
 mod process;
 mod random;
 mod replication;
+mod resharding;
 mod schedule;
 mod site;
 mod staleness;
