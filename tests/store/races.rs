@@ -11,10 +11,7 @@ use bartizan::{
     Memory, Redis, RedisStore, Tiered,
     clock::Timestamp,
     redis::BreakerState,
-    store::{
-        Ending, Filled, Key, Lease, Leased, Primary, RedisLease, Store, Tag, Tags, TieredLease, Woken,
-        conformance::Probe,
-    },
+    store::{Ending, Filled, Key, Lease, Leased, Primary, Store, Tag, Tags, Woken, conformance::Probe},
 };
 use tokio::{net::TcpListener, time::Instant};
 

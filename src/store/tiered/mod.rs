@@ -22,7 +22,8 @@
 //! Memory is believed only while the channel of removals is proven to work: four times within the bound each process writes to
 //! each bucket, and hears of its own write on the channel. A removal that was missed (they make a chain), a connection that was
 //! lost, or no proof for as long as the bound: all of memory is dropped at once. From then on it is *on its own*: it answers from
-//! what was filled since, and for no longer than the bound, from before it was read or begun to be made. When the channel is proven again it is dropped once more.
+//! what was filled since, and for no longer than the bound, counted from before it was read or begun to be made. When the channel
+//! is proven again it is dropped once more.
 //!
 //! The clock that counts is the process's own, and read on every hit: a process that was stopped for an hour believes nothing when
 //! it goes on.
