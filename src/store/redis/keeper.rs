@@ -2,7 +2,7 @@
 
 use std::{
     future::pending,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -38,8 +38,8 @@ pub(super) struct Attached {
     pub(super) bound: Duration,
 }
 
-/// How often it is looked who answers, while there are removals that another server may not know of.
-const LOOK: Duration = Duration::from_millis(250);
+/// For how long the channel is believed where nothing near says for how long.
+const BOUND: Duration = Duration::from_secs(1);
 
 /// How often what could not be removed is tried again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -117,14 +117,15 @@ async fn watch(store: &Weak<Shared>, changes: Option<Subscription>) {
 
 /// Hears what is said, for as long as there is a store.
 async fn hear(store: &Weak<Shared>, mut subscription: Subscription) {
-    let Some(buckets) = store.upgrade().map(|shared| shared.names.buckets().len()) else { return };
+    let Some((buckets, bound)) = store.upgrade().map(|shared| (shared.names.buckets().len(), shared.bound())) else {
+        return;
+    };
     let mut channel = Channel::new(buckets);
     // Since when nothing was heard that proves the channel, while there is one.
     let mut silent: Option<Instant> = None;
     loop {
-        let bound = store.upgrade().and_then(|shared| shared.bound());
-        let heard = match silent.zip(bound) {
-            Some((silent, bound)) => timeout_at(silent + 2 * bound, subscription.next()).await.ok(),
+        let heard = match silent {
+            Some(silent) => timeout_at(silent + 2 * bound, subscription.next()).await.ok(),
             None => Some(subscription.next().await),
         };
         let Some(shared) = store.upgrade() else { return };
@@ -162,26 +163,14 @@ async fn hear(store: &Weak<Shared>, mut subscription: Subscription) {
     }
 }
 
-/// Proves the channels, and looks which servers answer.
+/// Proves the channels, and finds out which servers answer.
 async fn beat(store: &Weak<Shared>, process: &str) {
     let mut next = Instant::now();
     loop {
-        let Some(shared) = store.upgrade() else { return };
-        let (attached, pace) = (Arc::clone(&shared.attached), shared.pace());
-        drop(shared);
-        match pace {
-            Some(pace) => {
-                next = (next + pace).max(Instant::now());
-                // Not sooner for a removal: a flood of them would be one of beats, too.
-                let _ = timeout_at(next, pending::<()>()).await;
-            }
-            None => {
-                attached.notified().await;
-                next = Instant::now();
-            }
-        }
+        let _ = timeout_at(next, pending::<()>()).await;
         let Some(shared) = store.upgrade() else { return };
         shared.send_beats(process).await;
+        next = (next + shared.bound() / BEATS).max(Instant::now());
     }
 }
 
@@ -215,14 +204,9 @@ async fn tend(store: &Weak<Shared>) {
 }
 
 impl Shared {
-    /// For how long what is near is believed, if there is something.
-    fn bound(&self) -> Option<Duration> {
-        self.near.get().map(|attached| attached.bound)
-    }
-
-    fn pace(&self) -> Option<Duration> {
-        let bound = self.bound().map(|bound| bound / BEATS);
-        bound.or_else(|| self.removals.lock().matter(Moment::now()).then_some(LOOK))
+    /// For how long the channel is believed.
+    fn bound(&self) -> Duration {
+        self.near.get().map_or(BOUND, |attached| attached.bound)
     }
 
     pub(super) fn near(&self) -> Option<Arc<dyn Near>> {
@@ -249,6 +233,7 @@ impl Shared {
     }
 
     fn distrust(&self) {
+        self.proven.store(0, Ordering::Release);
         if let Some(near) = self.near() {
             near.distrust();
         }
@@ -263,6 +248,7 @@ impl Shared {
             }
             Effect::Gap => self.distrust(),
             Effect::Proven(then) => {
+                self.proven.store(then.plus(self.bound()).as_millis(), Ordering::Release);
                 if let Some(near) = self.near() {
                     near.believe(then);
                 }

@@ -44,17 +44,21 @@
 //! # When Redis fails
 //!
 //! A store that cannot be asked is left: requests go to the origin. A removal that could not be sent is an error, is remembered and
-//! made up for once it can be. A server that was promoted may not know the last of what the one before it had acknowledged (it
-//! is replicated after the fact): leases won from another server are refused by it, and each process makes its removals of the
-//! last thirty seconds again. What is lost beyond that: a removal of the last moment, when the server and the process that
-//! asked for it die together.
+//! made up for once it can be.
+//!
+//! A server that took over may not know the last of what the one before it had acknowledged (it is replicated after the fact).
+//! So it refuses the fills of all leases that it did not grant itself; each process makes its removals of the last thirty
+//! seconds again; and until that is surely done, for five seconds, it finds nothing that was kept before. The same goes for a
+//! server that restarts, and for slots that move to another node. Who hears nothing on the channels asks by script, which finds
+//! out; so a plain read is not made for longer than a second, or the bound of what is near, after it was known who answers.
+//! What remains: a removal of the last moment is lost when the server and the process that asked for it die together.
 //!
 //! A server without room (`OOM`) forgets the whole bucket at a removal, for which it needs none.
 //!
 //! # What it needs
 //!
 //! Beside what [`redis`](crate::redis) needs, for the keys and channels of the namespace: `+get +set +mget +del +unlink +getrange +setrange
-//! +strlen +hget +hset +hmget +hincrby +hlen +hexists +pexpire +pttl +publish +subscribe +time +info`. Without `+info` a promoted server
+//! +strlen +hget +hset +hmget +hdel +hincrby +hlen +hexists +pexpire +pttl +publish +subscribe +time +info`. Without `+info` a promoted server
 //! is not told from the one before it.
 
 mod asking;

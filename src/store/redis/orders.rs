@@ -56,6 +56,13 @@ impl Orders {
         }
     }
 
+    /// The leases of this key that are still to be given up. Whoever asks for them gives them up.
+    fn take_releases(&self, key: &Key) -> Vec<u64> {
+        let queue = &mut self.0.lock().queue;
+        let releases = queue.extract_if(.., |order| matches!(order, Order::Release(of, _) if of == key));
+        releases.filter_map(|order| if let Order::Release(_, number) = order { Some(number) } else { None }).collect()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.0.lock().queue.len() >= MOST_ORDERS
     }
@@ -86,6 +93,14 @@ impl RedisStore {
                 Order::Compare(key) => self.compare(key).await,
             }))
             .await;
+        }
+    }
+
+    /// Gives up the leases of this key that somebody here dropped, so that the next does not wait for them.
+    pub(super) async fn give_up_at_once(&self, key: &Key) {
+        for number in self.0.orders.take_releases(key) {
+            // One that cannot be given up expires.
+            drop(release(self, key, number, "r").await);
         }
     }
 

@@ -77,12 +77,6 @@ impl Removals {
         true
     }
 
-    /// Whether a server that takes over must be noticed.
-    pub(super) fn matter(&mut self, now: Moment) -> bool {
-        self.forget(now);
-        self.dropped.is_some() || !self.recent.is_empty() || self.owes()
-    }
-
     /// It could not be removed in this bucket.
     pub(super) fn owe(&mut self, bucket: usize, name: Name) {
         let owed = &mut self.owed[bucket];
@@ -196,7 +190,8 @@ mod tests {
         removals.owe(1, Name::All);
         assert_eq!(owed(&removals), [(1, Name::All)], "which has them all");
         removals.pay(at(20_000), &removals.owed()[0]);
-        assert!(removals.matter(at(50_000)) && !removals.matter(at(50_001)));
+        removals.owe_recent(at(50_001), 0);
+        assert!(!removals.owes(), "long ago");
     }
 
     #[test]

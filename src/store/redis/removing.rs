@@ -98,7 +98,6 @@ impl Shared {
 impl<'a> Removing<'a> {
     pub(super) fn begin(shared: &'a Shared, bucket: Option<usize>, name: Name) -> Self {
         let token = shared.removals.lock().begin(Moment::now(), bucket, name.clone());
-        shared.attached.notify_one();
         Self { shared, name, token, is_sure: false }
     }
 

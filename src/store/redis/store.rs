@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock, Weak},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -55,8 +58,8 @@ pub(super) struct Shared {
     pub(super) near: OnceLock<Attached>,
     /// There is something to do.
     pub(super) wake: Arc<Notify>,
-    /// There is something to beat for.
-    pub(super) attached: Arc<Notify>,
+    /// Until when it is known that no other server has taken over, nor has any removal been missed; a [`Moment`].
+    pub(super) proven: AtomicU64,
     tending: Tending,
 }
 
@@ -186,11 +189,15 @@ impl<V: Wire> Store<V> for RedisStore {
 
     async fn lease(&self, key: Key, seen: Option<Version>) -> Result<Leased<V, RedisLease>, Error> {
         self.tend();
-        if let Some(kept) = self.read::<V>(&key).await?
+        // Another server may have taken over, and not know what was removed. Only a script finds out.
+        let is_proven = Moment::now().as_millis() < self.0.proven.load(Ordering::Acquire);
+        if is_proven
+            && let Some(kept) = self.read::<V>(&key).await?
             && Some(kept.version()) != seen
         {
             return Ok(Leased::Found(kept));
         }
+        self.give_up_at_once(&key).await;
         // Before the script, or what is said between it and this would be missed.
         let waiting = self.join(&key);
         self.lease_by_script(key, seen, waiting).await
@@ -252,7 +259,7 @@ impl Shared {
             ),
             near,
             wake: Arc::default(),
-            attached: Arc::default(),
+            proven: AtomicU64::new(0),
             tending: Tending::default(),
             names,
         }

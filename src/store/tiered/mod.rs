@@ -41,7 +41,8 @@
 //! primary refuses writes, and with them beats and removals. In a Cluster, `cluster-node-timeout` does it.
 //!
 //! A removal that was acknowledged may be lost when the server fails before it has replicated it. The process that made it makes it
-//! again on the new primary, which it notices within a quarter of the bound. It is lost only together with that process.
+//! again on the server that took over, which serves nothing of what was kept before until then. It is lost only together with that
+//! process.
 
 mod lease;
 mod store;

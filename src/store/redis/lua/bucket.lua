@@ -6,7 +6,9 @@
 --   r  the server that counts
 --   f  the floor: whatever is older than this sequence was removed
 --   p  the sequence of the last removal
--- and, for each name (a resource, a tag) that was removed, the sequence at which it was. The stamp is "e:p".
+--   q  until when (the server's microseconds) what is older than the sequence o is doubted
+-- and, for each name (a resource, a tag) that was removed, the sequence at which it was. The stamp is "e:p";
+-- there is none while something is doubted, so that nothing is found without a script.
 
 local TABLE, STAMP = KEYS[1], KEYS[2]
 
@@ -50,9 +52,15 @@ local function begin(epoch, sequence, ttl)
   live(TABLE, ttl)
 end
 
+-- For so long what was kept before another server took over is not found: who made a removal that the one before had
+-- acknowledged, and not handed on, has made it again by then.
+local DOUBT = 5000000
+
+local doubted = false
+
 -- The table's epoch, floor and last removal. A table that is not there begins, at a sequence that is higher than it ever was.
 local function open(epoch, ttl)
-  local t = redis.call('HMGET', TABLE, 'e', 'f', 'p', 'r', 's')
+  local t = redis.call('HMGET', TABLE, 'e', 'f', 'p', 'r', 's', 'q', 'o')
   if not (t[1] and t[2] and t[3]) then
     local sequence = text(now())
     begin(epoch, sequence, ttl)
@@ -61,9 +69,14 @@ local function open(epoch, ttl)
   live(TABLE, ttl)
   if t[4] ~= server() then
     -- What the server before this one counted last may not have come here, and must not be counted twice.
+    t[6], t[7] = text(now() + DOUBT), text(math.max(now(), tonumber(t[5]) + 1))
     redis.call('PEXPIRE', TABLE, redis.call('PTTL', TABLE))
-    redis.call('HSET', TABLE, 'r', server(), 's', text(math.max(now(), tonumber(t[5]) + 1)))
+    redis.call('HSET', TABLE, 'r', server(), 's', t[7], 'q', t[6], 'o', t[7])
+    redis.call('DEL', STAMP)
   end
+  doubted = t[6] and now() < tonumber(t[6])
+  if doubted then return t[1], math.max(tonumber(t[2]), tonumber(t[7])), tonumber(t[3]) end
+  if t[6] then redis.call('HDEL', TABLE, 'q', 'o') end
   if redis.call('GET', STAMP) ~= t[1] .. ':' .. t[3] then stamp(t[1], t[3], ttl) end
   live(STAMP, ttl)
   return t[1], tonumber(t[2]), tonumber(t[3])
@@ -92,7 +105,7 @@ local function remove(name, token, most, fresh, ttl)
     begin(epoch, at, ttl)
   else
     redis.call('HSET', TABLE, name, at, 'p', at)
-    stamp(epoch, at, ttl)
+    if not doubted then stamp(epoch, at, ttl) end
   end
   say('p ' .. epoch .. ' ' .. before .. ' ' .. at .. ' ' .. token .. ' ' .. name)
   return epoch, sequence
