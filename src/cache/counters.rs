@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{observe::Count, store::Usage};
+use crate::{
+    observe::Count,
+    store::{Sharing, Usage},
+};
 
 /// A snapshot of what a cache did since it was made, and of what its store holds.
 ///
@@ -31,6 +34,8 @@ pub struct Counters {
     pub entries: u64,
     /// What they take, in bytes. Of the store, which other caches may share.
     pub bytes: u64,
+    /// Of a store that other processes share, how it is with them.
+    pub sharing: Option<Sharing>,
 }
 
 /// Requests that went to the inner service, by reason: `fwd` in `Cache-Status`.
@@ -95,7 +100,16 @@ impl fmt::Display for Counters {
             self.entries,
             self.bytes,
             self.evicted,
-        )
+        )?;
+        match self.sharing {
+            None => Ok(()),
+            Some(Sharing { staleness_bound, is_connected: true }) => {
+                write!(f, "; at most {staleness_bound:?} behind the others")
+            }
+            Some(Sharing { staleness_bound, is_connected: false }) => {
+                write!(f, "; cut off from the others, nothing is believed for longer than {staleness_bound:?}")
+            }
+        }
     }
 }
 
@@ -122,6 +136,7 @@ impl Counts {
             evicted: usage.evicted,
             entries: usage.entries,
             bytes: usage.bytes,
+            sharing: usage.sharing,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{
@@ -193,6 +194,18 @@ pub struct Usage {
     pub bytes: u64,
     /// Values given up for want of room since the start.
     pub evicted: u64,
+    /// Of a store that others share, how it is with them.
+    pub sharing: Option<Sharing>,
+}
+
+/// How it is with those who share a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sharing {
+    /// For how long something that another removed may be seen here, at the most.
+    pub staleness_bound: Duration,
+    /// Whether their removals are heard of. While they are not, nothing is believed for longer than the bound.
+    pub is_connected: bool,
 }
 
 /// Waits for another's fill. Dropping it gives the wait up.
@@ -226,6 +239,12 @@ impl<V, L> fmt::Debug for Wait<V, L> {
 impl Usage {
     /// For [`Store`] implementations.
     pub const fn new(entries: u64, bytes: u64, evicted: u64) -> Self {
-        Self { entries, bytes, evicted }
+        Self { entries, bytes, evicted, sharing: None }
+    }
+
+    /// The same of a store that others share.
+    #[must_use]
+    pub const fn shared(self, staleness_bound: Duration, is_connected: bool) -> Self {
+        Self { sharing: Some(Sharing { staleness_bound, is_connected }), ..self }
     }
 }

@@ -20,7 +20,7 @@ pub mod redis;
 pub mod tiered;
 mod wire;
 
-pub use contract::{Ending, Filled, Lease, Leased, Store, Usage, Value, Wait, Woken};
+pub use contract::{Ending, Filled, Lease, Leased, Sharing, Store, Usage, Value, Wait, Woken};
 pub use erased::{BoxLease, BoxStore};
 pub use kept::{Kept, Tag, Tags, Version};
 pub use key::{Key, KeyHasher, Primary, Seed};

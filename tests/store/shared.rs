@@ -178,6 +178,12 @@ async fn who_hears_nothing_believes_nothing_for_longer_than_the_bound() {
         lease.fill(Probe(9), KEEP, Tags::default()).await.unwrap();
         assert_eq!(two.near(), Some(9), "{link:?}: alone, it believes what it made itself");
         two.forgets("it does for no longer than the bound").await;
+        let says = two.0.usage().sharing.unwrap();
+        // Over a link that only lost what was on it there is soon another channel.
+        assert!(
+            says.staleness_bound == BOUND && (link == Link::HalfOpen || !says.is_connected),
+            "{link:?}: and says so"
+        );
         proxy.set(Link::Up);
         eventually("the channel works again", SOON, async || two.0.is_connected().then_some(())).await;
         assert_eq!(two.near(), None, "{link:?}: what it made alone nobody knew of");

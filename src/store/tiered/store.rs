@@ -191,7 +191,7 @@ impl<V: Wire> Store<V> for Tiered<V> {
 
     /// What is near.
     fn usage(&self) -> Usage {
-        self.near().usage()
+        self.near().usage().shared(self.staleness_bound(), self.is_connected())
     }
 }
 
