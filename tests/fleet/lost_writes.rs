@@ -62,7 +62,7 @@ impl Group {
     }
 
     fn made(&self) -> Made {
-        Made { deadline: Duration::from_millis(300), ..Made::tiered(&self.url) }
+        Made { deadline: Duration::from_millis(300), doubt: Duration::from_secs(5), ..Made::tiered(&self.url) }
     }
 
     /// Every replica has all that its primary has.

@@ -18,6 +18,7 @@ use crate::{
     node::Node,
     random::Random,
     site::{LANGUAGES, PAGES, PATIENCE, Site, What},
+    store::DOUBT,
     support::{Link, Proxy, Server, eventually},
     wait::pass,
 };
@@ -218,6 +219,8 @@ impl Scene {
             })
             .await;
         }
+        // What is not found for a while after a restart must not be there after that either.
+        pass(DOUBT).await;
         let (owed, start) = (self.history.owed(), Instant::now());
         let all = living.iter().flat_map(|node| (0..PAGES).map(move |page| (node, page)));
         let taking_effect = async {

@@ -77,7 +77,7 @@ async fn scene(slow: u32, seed: u64) -> Scene {
         })
         .await;
     }
-    Scene::new(site, nodes, promises).on(links, server).recovering(2 * SECOND)
+    Scene::new(site, nodes, promises).on(links, server).recovering(15 * SECOND)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -117,7 +117,7 @@ async fn no_fault_of_processes_brings_back_what_was_purged() {
         let mut nodes: Vec<Node> = links.iter().enumerate().map(start).collect();
         nodes.push(Node::Here(Member::new(Made::far(&server.url()).store().await, &site, "far")));
         let promises = vec![NEAR, NEAR, NEAR, FAR];
-        let mut scene = Scene::new(site, nodes, promises).on(links, server).recovering(2 * SECOND);
+        let mut scene = Scene::new(site, nodes, promises).on(links, server).recovering(15 * SECOND);
         try_seed(&mut scene, seed).await;
     }
 }

@@ -11,12 +11,16 @@ pub(crate) struct Made {
     /// For a call of Redis.
     pub(crate) deadline: Duration,
     pub(crate) lease: Duration,
+    pub(crate) doubt: Duration,
     /// Whether there is a near tier.
     pub(crate) is_tiered: bool,
 }
 
 /// The promise that the tests ask for: a third of the default, so that a schedule takes seconds.
 pub(crate) const BOUND: Duration = Duration::from_millis(300);
+
+/// For how long a server that restarted is doubted: several times the longest back-off of the handle.
+pub(crate) const DOUBT: Duration = Duration::from_secs(1);
 
 // === impl Made ===
 
@@ -26,6 +30,7 @@ impl Made {
             url: url.to_owned(),
             deadline: Duration::from_millis(100),
             lease: Duration::from_secs(1),
+            doubt: DOUBT,
             is_tiered: true,
         }
     }
@@ -51,7 +56,7 @@ impl Made {
     }
 
     pub(crate) fn over(&self, redis: Redis) -> BoxStore<Stored> {
-        let far = RedisStore::builder(redis).lease_time(self.lease).build();
+        let far = RedisStore::builder(redis).lease_time(self.lease).doubt(self.doubt).build();
         if !self.is_tiered {
             return BoxStore::new(far);
         }
@@ -64,15 +69,22 @@ impl FromStr for Made {
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
         let words: Vec<&str> = text.split(' ').collect();
-        let [url, deadline, lease, tiers] = words[..] else { panic!("{text:?} is no store") };
+        let [url, deadline, lease, doubt, tiers] = words[..] else { panic!("{text:?} is no store") };
         let millis = |text: &str| Duration::from_millis(text.parse().unwrap());
-        Ok(Self { url: url.to_owned(), deadline: millis(deadline), lease: millis(lease), is_tiered: tiers == "2" })
+        Ok(Self {
+            url: url.to_owned(),
+            deadline: millis(deadline),
+            lease: millis(lease),
+            doubt: millis(doubt),
+            is_tiered: tiers == "2",
+        })
     }
 }
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, deadline, lease, is_tiered } = self;
-        write!(f, "{url} {} {} {}", deadline.as_millis(), lease.as_millis(), if *is_tiered { 2 } else { 1 })
+        let Self { url, deadline, lease, doubt, is_tiered } = self;
+        let [deadline, lease, doubt] = [deadline, lease, doubt].map(Duration::as_millis);
+        write!(f, "{url} {deadline} {lease} {doubt} {}", if *is_tiered { 2 } else { 1 })
     }
 }

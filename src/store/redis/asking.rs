@@ -59,6 +59,7 @@ impl RedisStore {
             .arg(&seen.map(|seen| seen.sequence().to_string()).unwrap_or_default())
             .arg(&Name::Resource(key.primary()).field())
             .arg(waited)
+            .arg(millis(self.0.settings.doubt))
             .run()
             .await?
             .list()?

@@ -19,7 +19,7 @@ use super::{
     orders::Order,
     removing::NOBODY,
     scripts,
-    store::{RedisStore, Shared, fresh_epoch, table_time},
+    store::{RedisStore, Shared, fresh_epoch, millis, table_time},
 };
 use crate::{
     clock::Moment,
@@ -263,7 +263,12 @@ impl Shared {
         let mut pipeline = self.redis.pipeline();
         for bucket in self.names.buckets() {
             let call = self.redis.script(&scripts::BEAT).key(&bucket.table).key(&bucket.stamp);
-            let call = call.arg(fresh_epoch()).arg(table_time(Duration::ZERO)).arg(process).arg(now);
+            let call = call
+                .arg(fresh_epoch())
+                .arg(table_time(Duration::ZERO))
+                .arg(process)
+                .arg(now)
+                .arg(millis(self.settings.doubt));
             pipeline = pipeline.add_script(call);
         }
         for (at, answer) in pipeline.run().await.into_iter().enumerate() {

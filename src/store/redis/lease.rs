@@ -210,6 +210,7 @@ impl RedisLease {
             .arg(millis(store.0.settings.lease_time))
             .arg(MOST_NAMES)
             .arg(removing.token())
+            .arg(millis(store.0.settings.doubt))
             .arg(&name.field());
         for tag in tags.iter() {
             call = call.arg(&Name::Tag(tag.clone()).field());

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::{
     names::Name,
     scripts,
-    store::{MOST_NAMES, RedisStore, Shared, fresh_epoch, table_time},
+    store::{MOST_NAMES, RedisStore, Shared, fresh_epoch, millis, table_time},
 };
 use crate::{clock::Moment, error::Error, redis::Reply, store::key::Key};
 
@@ -68,7 +68,8 @@ impl Shared {
                 call = call.key(bucket.entry(key));
             }
             let call = call.arg(fresh_epoch()).arg(table_time(Duration::ZERO));
-            pipeline = pipeline.add_script(call.arg(&name.field()).arg(MOST_NAMES).arg(token));
+            pipeline = pipeline
+                .add_script(call.arg(&name.field()).arg(MOST_NAMES).arg(token).arg(millis(self.settings.doubt)));
             buckets.push(at);
         }
         let answers = pipeline.run().await;

@@ -21,6 +21,7 @@ pub struct RedisStoreBuilder {
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) lease_time: Duration,
+    pub(super) doubt: Duration,
     pub(super) compress_from: usize,
     pub(super) largest: usize,
     pub(super) clock: Arc<dyn Clock>,
@@ -36,6 +37,7 @@ impl RedisStoreBuilder {
             buckets: 16,
             settings: Settings {
                 lease_time: Duration::from_secs(3),
+                doubt: Duration::from_secs(5),
                 compress_from: 64 << 10,
                 largest: 1 << 20,
                 clock: Arc::new(SystemClock),
@@ -80,6 +82,16 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// For how long, after another server took over (or the same restarted), nothing is found that was kept before. The default
+    /// is 5 s.
+    ///
+    /// It is what the processes are given to make those removals again that the new server may not know of: longer than the longest
+    /// back-off of the handle. With zero the cache is warm at once, and such a removal is seen undone for a moment.
+    pub fn doubt(mut self, time: Duration) -> Self {
+        self.settings.doubt = time;
+        self
+    }
+
     /// From how many bytes on a body is compressed (LZ4) on its way to Redis, unless it is already. The default is 64 KiB.
     pub fn compress_from(mut self, bytes: usize) -> Self {
         self.settings.compress_from = bytes;
@@ -111,6 +123,7 @@ impl fmt::Debug for RedisStoreBuilder {
             .field("name", &self.name)
             .field("buckets", &self.buckets)
             .field("lease_time", &self.settings.lease_time)
+            .field("doubt", &self.settings.doubt)
             .field("compress_from", &self.settings.compress_from)
             .field("largest", &self.settings.largest)
             .finish_non_exhaustive()

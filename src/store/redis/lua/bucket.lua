@@ -52,14 +52,12 @@ local function begin(epoch, sequence, ttl)
   live(TABLE, ttl)
 end
 
--- For so long what was kept before another server took over is not found: who made a removal that the one before had
--- acknowledged, and not handed on, has made it again by then.
-local DOUBT = 5000000
-
 local doubted = false
 
--- The table's epoch, floor and last removal. A table that is not there begins, at a sequence that is higher than it ever was.
-local function open(epoch, ttl)
+-- The table's epoch, floor and last removal. A table that is not there begins, at a sequence that is higher than it ever was. For
+-- `doubt` milliseconds what was kept before another server took over is not found: who made a removal that the one before had
+-- acknowledged, and not handed on, has made it again by then.
+local function open(epoch, ttl, doubt)
   local t = redis.call('HMGET', TABLE, 'e', 'f', 'p', 'r', 's', 'q', 'o')
   if not (t[1] and t[2] and t[3]) then
     local sequence = text(now())
@@ -69,7 +67,7 @@ local function open(epoch, ttl)
   live(TABLE, ttl)
   if t[4] ~= server() then
     -- What the server before this one counted last may not have come here, and must not be counted twice.
-    t[6], t[7] = text(now() + DOUBT), text(math.max(now(), tonumber(t[5]) + 1))
+    t[6], t[7] = text(now() + doubt * 1000), text(math.max(now(), tonumber(t[5]) + 1))
     redis.call('PEXPIRE', TABLE, redis.call('PTTL', TABLE))
     redis.call('HSET', TABLE, 'r', server(), 's', t[7], 'q', t[6], 'o', t[7])
     redis.call('DEL', STAMP)
@@ -95,8 +93,8 @@ end
 
 -- Removes `name`, of which the table remembers up to `most`; beyond that it forgets all and removes everything. '*' is everything.
 -- By the token its sender knows it again.
-local function remove(name, token, most, fresh, ttl)
-  local epoch = open(fresh, ttl)
+local function remove(name, token, most, fresh, ttl, doubt)
+  local epoch = open(fresh, ttl, doubt)
   local before = redis.call('HGET', TABLE, 'p')
   local sequence = redis.call('HINCRBY', TABLE, 's', 1)
   local at = text(sequence)

@@ -1,13 +1,13 @@
 -- Anything but the value with the sequence `seen`, or the right to make it.
 -- KEYS: table, stamp, entry, lease. ARGV: fresh epoch, ttl, nonce, lease ms, seen ('' for none), resource, the nonce of the lease that
--- was waited for ('' for none).
+-- was waited for ('' for none), ms of doubt.
 
 local ENTRY, LEASE = KEYS[3], KEYS[4]
 local FRESH, TTL, NONCE, MS, SEEN, RESOURCE = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local WAITED = ARGV[7]
-local FIXED, NAMES = 40, 65536
+local FIXED = 40
 
-local epoch, floor, last = open(FRESH, TTL)
+local epoch, floor, last = open(FRESH, TTL, tonumber(ARGV[8]))
 local run = server()
 
 -- The sequence of the entry, if it is one and stands.
@@ -17,7 +17,7 @@ local function standing()
   local body, head, of, sequence = struct.unpack('<I4I4I8I8', fixed, 5)
   if text(of) ~= epoch or sequence < floor then return nil end
   if sequence >= last then return sequence end
-  local part = redis.call('GETRANGE', ENTRY, FIXED + body, FIXED + body + math.min(head, NAMES) - 1)
+  local part = redis.call('GETRANGE', ENTRY, FIXED + body, FIXED + body + head - 1)
   local names, at = { RESOURCE }, 1
   local function number()
     local value, shift, byte = 0, 1, nil
