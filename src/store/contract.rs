@@ -160,6 +160,9 @@ pub enum Leased<V, L> {
 pub enum Woken<V, L> {
     /// The value that was waited for.
     Found(Kept<V>),
+    /// A value that was there already, further away, and came while this caller waited. It may be stale: nobody made it for
+    /// those who wait.
+    Present(Kept<V>),
     /// Who made it vanished; this caller makes it now.
     Won(L),
     /// Nothing will come: see for yourself, and keep nothing.

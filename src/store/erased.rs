@@ -134,6 +134,7 @@ impl<V: Value, T: Store<V>> DynStore<V> for Erased<T> {
                 Leased::Busy(wait) => Leased::Busy(Wait::new(async {
                     match wait.await {
                         Woken::Found(kept) => Woken::Found(kept),
+                        Woken::Present(kept) => Woken::Present(kept),
                         Woken::Won(lease) => Woken::Won(BoxLease::new(lease)),
                         Woken::Alone(ending) => Woken::Alone(ending),
                     }

@@ -216,12 +216,20 @@ impl<T> Fetch<T> {
                     }
                 }
             };
+            // What was there already is found like anything else: who wants another may still wait for that.
+            let woken = match woken {
+                Woken::Present(kept) => {
+                    (waited, arrival) = (false, Arrival::Stored);
+                    Woken::Found(kept)
+                }
+                woken => woken,
+            };
             match woken {
                 Woken::Won(lease) => {
                     let seen = seen.filter(|seen| replaces(&lease, seen));
                     return self.lead(key, lease, seen, caller).await;
                 }
-                Woken::Found(kept) => match caller.judge(&key, &kept, arrival) {
+                Woken::Found(kept) | Woken::Present(kept) => match caller.judge(&key, &kept, arrival) {
                     Verdict::Answer(answer) => return answer,
                     Verdict::Alone => return caller.alone(Alone::Uncacheable).await,
                     Verdict::Expired if waited => return caller.alone(Alone::WaitedOnce).await,

@@ -82,6 +82,7 @@ impl Store<Stored> for Mutant {
                 Leased::Busy(Wait::new(async move {
                     match wait.await {
                         Woken::Found(kept) => Woken::Found(kept),
+                        Woken::Present(kept) => Woken::Present(kept),
                         Woken::Won(lease) => Woken::Won(store.lease_of(key, lease)),
                         Woken::Alone(ending) => Woken::Alone(ending),
                     }

@@ -10,6 +10,8 @@ mod redis;
 #[cfg(feature = "redis")]
 mod shared;
 #[cfg(feature = "redis")]
+mod stampede;
+#[cfg(feature = "redis")]
 #[path = "../redis/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests of the handle need more of it")]
 mod support;

@@ -26,6 +26,17 @@ pub struct MemoryLease<V> {
     flight: Option<Arc<Flight<V>>>,
 }
 
+/// Where a value comes from that is to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// It was made for those who wait.
+    Made,
+    /// So it was, but a store that knows more does not keep it.
+    Refused,
+    /// It was in another store.
+    Present,
+}
+
 /// After so many holders in a row vanished, those who wait are no longer made to wait for the next.
 const MOST_VANISHED: u8 = 3;
 
@@ -70,8 +81,8 @@ impl<V: Value> MemoryLease<V> {
         Version::new(self.sequence)
     }
 
-    /// Keeps what may be another store's, unless that store `refused` it, and gives it to those who wait either way.
-    pub(crate) fn keep(mut self, kept: &Kept<V>, refused: bool) -> Filled {
+    /// Keeps what may be another store's, and gives it to those who wait.
+    pub(crate) fn keep(mut self, kept: &Kept<V>, origin: Origin) -> Filled {
         let weight = kept.weight() + size_of::<V>() + kept.tags().weight();
         let flight = self.flight.take().expect("a lease that was not ended has its flight");
         // Dropped after the lock: values are not dropped under it.
@@ -83,7 +94,7 @@ impl<V: Value> MemoryLease<V> {
         let waiters = flight.empty();
         let resource = (self.key.variant() != 0).then(|| desk.resources.of(self.key.primary()));
         let (seals, untagged, broken) = self.seals(kept.tags(), resource);
-        let stored = held && !broken && !refused;
+        let stored = held && !broken && origin != Origin::Refused;
         if stored {
             self.store.insert(self.key, Slot::new(kept.clone(), self.sequence, seals, weight), &mut evicted);
         }
@@ -95,7 +106,10 @@ impl<V: Value> MemoryLease<V> {
             self.store.requeue(self.key, waiters, vanished.saturating_add(1));
         } else {
             // Where the resource was removed, its flight was detached: all who are in it came before.
-            tell_all(waiters, || Woken::Found(kept.clone()));
+            tell_all(waiters, || match origin {
+                Origin::Made | Origin::Refused => Woken::Found(kept.clone()),
+                Origin::Present => Woken::Present(kept.clone()),
+            });
         }
         if stored { Filled::Stored } else { Filled::Superseded }
     }
@@ -172,7 +186,7 @@ impl<V: Value> Lease<V> for MemoryLease<V> {
 
     async fn fill(self, value: V, keep_until: Timestamp, tags: Tags) -> Result<Filled, Error> {
         let kept = Kept::new(value, self.version(), keep_until, tags);
-        Ok(self.keep(&kept, false))
+        Ok(self.keep(&kept, Origin::Made))
     }
 
     async fn narrow(self, variant: u128, sign: V, keep_until: Timestamp) -> Result<Option<Self>, Error> {

@@ -25,4 +25,6 @@ mod seal;
 mod store;
 
 pub use lease::MemoryLease;
+#[cfg(feature = "redis")]
+pub(crate) use lease::Origin;
 pub use store::Memory;

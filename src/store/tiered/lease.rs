@@ -9,7 +9,7 @@ use crate::{
     store::{
         contract::{Ending, Filled, Lease, Store},
         kept::{Kept, Tags, Version},
-        memory::MemoryLease,
+        memory::{MemoryLease, Origin},
         redis::RedisLease,
         wire::Wire,
     },
@@ -36,7 +36,7 @@ impl<V: Wire> TieredLease<V> {
         let Self { store, near, far, since } = self;
         let Some(far) = far else {
             let kept = store.nearby(Kept::new(value, near.version(), keep_until, tags), since, true);
-            return Ok(near.keep(&kept, false));
+            return Ok(near.keep(&kept, Origin::Made));
         };
         let version = far.version();
         let filled = if is_new {
@@ -46,7 +46,7 @@ impl<V: Wire> TieredLease<V> {
         };
         // What Redis may not have heard of it cannot tell us to drop when it is too late for that.
         let kept = store.nearby(Kept::new(value, version, keep_until, tags), since, filled.is_err());
-        near.keep(&kept, matches!(filled, Ok(Filled::Superseded)));
+        near.keep(&kept, if matches!(filled, Ok(Filled::Superseded)) { Origin::Refused } else { Origin::Made });
         filled
     }
 }

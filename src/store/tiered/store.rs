@@ -16,7 +16,7 @@ use crate::{
         contract::{Leased, Store, Usage, Value, Wait, Woken},
         kept::{Kept, Tag, Version},
         key::{Key, Primary, Seed},
-        memory::{Memory, MemoryLease},
+        memory::{Memory, MemoryLease, Origin},
         redis::{Name, Near, RedisLease, RedisStore},
         wire::Wire,
     },
@@ -92,7 +92,7 @@ impl<V: Wire> Tiered<V> {
     async fn lease_far(&self, key: Key, seen: Option<Version>, near: MemoryLease<V>) -> Leased<V, TieredLease<V>> {
         let (since, waiting) = (Moment::now(), Waiting(Some(near)));
         match Store::<V>::lease(&self.0.far, key, seen).await {
-            Ok(Leased::Found(kept)) => Leased::Found(self.keep(waiting.over(), kept, since)),
+            Ok(Leased::Found(kept)) => Leased::Found(self.keep(waiting.over(), (kept, Origin::Present), since)),
             Ok(Leased::Won(far)) => Leased::Won(self.to_fill(waiting.over(), Some(far))),
             Ok(Leased::Busy(wait)) => {
                 let store = self.clone();
@@ -100,7 +100,8 @@ impl<V: Wire> Tiered<V> {
                     let woken = wait.await;
                     let near = waiting.over();
                     match woken {
-                        Woken::Found(kept) => Woken::Found(store.keep(near, kept, since)),
+                        Woken::Found(kept) => Woken::Found(store.keep(near, (kept, Origin::Made), since)),
+                        Woken::Present(kept) => Woken::Present(store.keep(near, (kept, Origin::Present), since)),
                         Woken::Won(far) => Woken::Won(store.to_fill(near, Some(far))),
                         Woken::Alone(ending) => {
                             near.disband_now(ending);
@@ -121,19 +122,20 @@ impl<V: Wire> Tiered<V> {
         TieredLease::new(self.clone(), near, far, Moment::now())
     }
 
-    fn keep(&self, near: MemoryLease<V>, kept: Kept<V>, since: Moment) -> Kept<V> {
+    fn keep(&self, near: MemoryLease<V>, (kept, origin): (Kept<V>, Origin), since: Moment) -> Kept<V> {
         let kept = self.nearby(kept, since, false);
-        near.keep(&kept, false);
+        near.keep(&kept, origin);
         kept
     }
 
     async fn follow(self, key: Key, seen: Option<Version>, wait: Wait<V, MemoryLease<V>>) -> Woken<V, TieredLease<V>> {
         match wait.await {
             Woken::Found(kept) => Woken::Found(kept),
+            Woken::Present(kept) => Woken::Present(kept),
             Woken::Alone(ending) => Woken::Alone(ending),
             // Who led in this process vanished; it may have led for all, or waited for another.
             Woken::Won(near) => match self.lease_far(key, seen, near).await {
-                Leased::Found(kept) => Woken::Found(kept),
+                Leased::Found(kept) => Woken::Present(kept),
                 Leased::Won(lease) => Woken::Won(lease),
                 Leased::Busy(wait) => wait.await,
             },
