@@ -8,7 +8,8 @@
 //! An origin that cannot be reached is an error to the cache, which may answer it with what it has; if it has nothing,
 //! the client gets a 502. The profile `default` has the rules of an application, `conformance` those of
 //! `Rules::reverse_proxy`; with both the public HTTP cache tests can be run. `--keep-hop-by-hop` passes on what
-//! concerns one connection only, to show that the cache keeps none of it.
+//! concerns one connection only, to show that the cache keeps none of it. `--redis redis://127.0.0.1` shares what is kept with
+//! other proxies on that Redis, when built with `--features redis`.
 
 use std::{env, error::Error};
 
@@ -26,7 +27,8 @@ use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 
 use bartizan::{
-    CacheLayer, Memory, Rules,
+    BoxStore, CacheLayer, Memory, Rules,
+    cache::Stored,
     expiry::{EarlyRefresh, Jitter},
 };
 
@@ -34,12 +36,13 @@ type Origin = Client<HttpConnector, Incoming>;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let Options { listen, origin, rules, hop_by_hop } = options()?;
+    let Options { listen, origin, rules, hop_by_hop, redis } = options()?;
+    let store = open(redis.as_deref())?;
     // A new connection for each request: what an origin sends too much of must not reach the next client.
     let client: Origin = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
     let service = ServiceBuilder::new()
         .map_result(or_bad_gateway)
-        .layer(CacheLayer::new(Memory::with_capacity(256 << 20)).rules(rules))
+        .layer(CacheLayer::new(store).rules(rules))
         .service_fn(move |request| forward(client.clone(), origin.clone(), hop_by_hop, request));
 
     let listener = TcpListener::bind(listen).await?;
@@ -61,6 +64,7 @@ struct Options {
     origin: Uri,
     rules: Rules,
     hop_by_hop: HopByHop,
+    redis: Option<String>,
 }
 
 /// What becomes of the fields of a response that belong to one connection.
@@ -68,6 +72,24 @@ struct Options {
 enum HopByHop {
     Removed,
     Kept,
+}
+
+/// What is kept in this process; with the URL of a Redis, also there. The server need not be there yet.
+#[cfg(feature = "redis")]
+fn open(redis: Option<&str>) -> Result<BoxStore<Stored>, bartizan::Error> {
+    use bartizan::{Redis, RedisStore, Tiered};
+
+    let memory = Memory::with_capacity(256 << 20);
+    let Some(url) = redis else { return Ok(BoxStore::new(memory)) };
+    Ok(BoxStore::new(Tiered::new(memory, RedisStore::new(Redis::builder(url)?.build()?))))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open(redis: Option<&str>) -> Result<BoxStore<Stored>, &'static str> {
+    match redis {
+        None => Ok(BoxStore::new(Memory::with_capacity(256 << 20))),
+        Some(_) => Err("--redis needs a proxy that was built with --features redis"),
+    }
 }
 
 /// Sends the request on, without the fields that belong to one connection.
@@ -128,6 +150,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         // The same numbers in each run: nothing is drawn by lot.
         rules: Rules::new().jitter(Jitter::NONE).early_refresh(EarlyRefresh::NEVER),
         hop_by_hop: HopByHop::Removed,
+        redis: None,
     };
     let mut args = env::args().skip(1);
     while let Some(option) = args.next() {
@@ -139,6 +162,7 @@ fn options() -> Result<Options, Box<dyn Error>> {
         match (option.as_str(), value.as_str()) {
             ("--listen", _) => options.listen = value,
             ("--origin", _) => options.origin = value.parse()?,
+            ("--redis", _) => options.redis = Some(value),
             ("--profile", "default") => {}
             ("--profile", "conformance") => options.rules = Rules::reverse_proxy().share_languages(),
             _ => return Err(format!("unknown: {option} {value}").into()),
@@ -146,6 +170,10 @@ fn options() -> Result<Options, Box<dyn Error>> {
     }
     if options.origin.scheme().is_none() {
         return Err(format!("--origin {} has no scheme; http://HOST:PORT would do", options.origin).into());
+    }
+    if options.redis.is_some() {
+        // Proxies on several ports are one site.
+        options.rules = options.rules.site(options.origin.to_string().trim_end_matches('/'));
     }
     Ok(options)
 }

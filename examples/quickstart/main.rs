@@ -2,15 +2,20 @@
 //!
 //! ```text
 //! cargo run --release --example quickstart          (PORT=8080 for another port than 3000)
+//! cargo run --release --features redis --example quickstart -- --redis redis://127.0.0.1      (or REDIS_URL)
 //! ```
 //!
 //! It prints what to type in a second terminal: the same search twice, the same without a cache, a new price and the
 //! search again. See `Cache-Status: bartizan; hit` and `Age` from the second answer on, in a hundredth of the time of
 //! the first (tens of milliseconds); and the new price at once, while every other search stays in the cache.
+//!
+//! With a Redis, start it twice, on two ports: what one process computed the other answers, and a new price shows in both.
 
 mod catalogue;
+#[cfg_attr(not(feature = "redis"), path = "alone.rs")]
+mod shared;
 
-use std::{env, io, sync::Arc, time::Duration};
+use std::{env, error::Error, sync::Arc, time::Duration};
 
 use axum::{
     Extension, Json, Router,
@@ -19,27 +24,30 @@ use axum::{
     response::IntoResponse,
     routing::{get, post},
 };
-use bartizan::{CacheHandle, CacheLayer, Caching, Memory, Rules, cache::Stored};
+use bartizan::{BoxStore, CacheHandle, CacheLayer, Caching, Rules, cache::Stored};
 use serde::Deserialize;
 use tokio::{net::TcpListener, signal, task};
 
-use self::catalogue::{Catalogue, Detail, Page};
+use self::{
+    catalogue::{Catalogue, Detail, Page},
+    shared::Shared,
+};
 
 #[tokio::main]
-async fn main() -> io::Result<()> {
+async fn main() -> Result<(), Box<dyn Error>> {
+    let shared = Shared::open(redis_url()?.as_deref()).await?;
     let catalogue = Arc::new(Catalogue::generate());
     let lamp = catalogue.search("walnut lamp", 1).products[0].id;
 
     // One store, and a layer with rules of its own for each route. A search is kept for a minute, under `q` and `page`
-    // and whatever else the link brought along; a detail page is kept for as long as its handler says.
-    let store = Memory::with_capacity(64 << 20);
-    let searches = CacheLayer::new(store.clone()).rules(
-        Rules::new().default_ttl(Duration::from_secs(60)).query(bartizan::Query::only(["q", "page"])).tag("searches"),
+    // and whatever else the link brought along; a detail page is kept for as long as its handler says. The site is named
+    // since two shops on two ports would else have two pages of each, which matters when they share a Redis.
+    let rules = Rules::new().site("http://shop.example");
+    let searches = CacheLayer::new(shared.store.clone()).rules(
+        rules.clone().default_ttl(Duration::from_secs(60)).query(bartizan::Query::only(["q", "page"])).tag("searches"),
     );
-    let details = CacheLayer::new(store).rules(
-        Rules::new()
-            .negative_ttl(Duration::from_secs(5))
-            .query(bartizan::Query::except(["utm_source", "utm_campaign"])),
+    let details = CacheLayer::new(shared.store.clone()).rules(
+        rules.negative_ttl(Duration::from_secs(5)).query(bartizan::Query::except(["utm_source", "utm_campaign"])),
     );
     // Purging works on the store, so either handle purges what both layers kept.
     let (cache, other) = (searches.handle(), details.handle());
@@ -50,7 +58,7 @@ async fn main() -> io::Result<()> {
         .route("/uncached/search", get(search))
         .route("/products/{id}/price", post(set_price))
         .route("/products/{id}/stock", post(set_stock))
-        .with_state(Shop { catalogue, cache: cache.clone() });
+        .with_state(Shop { catalogue, shared, cache: cache.clone() });
 
     let port = env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(3000);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
@@ -72,7 +80,17 @@ async fn main() -> io::Result<()> {
 #[derive(Clone)]
 struct Shop {
     catalogue: Arc<Catalogue>,
-    cache: CacheHandle<Memory<Stored>>,
+    shared: Shared,
+    cache: CacheHandle<BoxStore<Stored>>,
+}
+
+/// Where to share the cache, if anywhere.
+fn redis_url() -> Result<Option<String>, String> {
+    match &env::args().skip(1).collect::<Vec<_>>()[..] {
+        [] => Ok(env::var("REDIS_URL").ok()),
+        [option, url] if option == "--redis" => Ok(Some(url.clone())),
+        other => Err(format!("unknown: {}; there is only --redis URL", other.join(" "))),
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,6 +106,7 @@ async fn search(
     State(shop): State<Shop>,
     Query(Search { q, page }): Query<Search>,
 ) -> Result<impl IntoResponse, StatusCode> {
+    shop.shared.read_into(&shop.catalogue).await;
     let page: Page = compute(move || shop.catalogue.search(&q, page)).await?;
     let shown = page.products.iter().map(|line| line.id);
     Ok((Extension(tagged(Caching::new(), shown)), Json(page)))
@@ -96,6 +115,7 @@ async fn search(
 /// A page shows prices of similar products too, so it carries their tags as well as its own. One that is nearly sold
 /// out is looked at again sooner.
 async fn detail(State(shop): State<Shop>, Path(id): Path<u32>) -> Result<impl IntoResponse, StatusCode> {
+    shop.shared.read_into(&shop.catalogue).await;
     let detail: Detail = compute(move || shop.catalogue.detail(id)).await?.ok_or(StatusCode::NOT_FOUND)?;
     let ttl = Duration::from_secs(if detail.stock < 5 { 10 } else { 600 });
     let shown = detail.similar.iter().map(|line| line.id).chain([id]);
@@ -116,6 +136,7 @@ async fn set_price(
     Query(NewPrice { cents }): Query<NewPrice>,
 ) -> Result<String, StatusCode> {
     let was = shop.catalogue.set_price(id, cents).ok_or(StatusCode::NOT_FOUND)?;
+    shop.shared.write("price", id, cents).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     shop.purge(product_tag(id)).await?;
     Ok(format!("product {id} costs {cents} instead of {was}\n"))
 }
@@ -133,6 +154,7 @@ async fn set_stock(
     Query(NewStock { count }): Query<NewStock>,
 ) -> Result<String, StatusCode> {
     let was = shop.catalogue.set_stock(id, count).ok_or(StatusCode::NOT_FOUND)?;
+    shop.shared.write("stock", id, count.into()).await.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     shop.purge(product_tag(id)).await?;
     if (was == 0) != (count == 0) {
         shop.purge("searches".to_owned()).await?;
