@@ -4,6 +4,8 @@
 use bartizan::{BoxStore, Memory, store::conformance};
 
 #[cfg(feature = "redis")]
+mod acl;
+#[cfg(feature = "redis")]
 mod races;
 #[cfg(feature = "redis")]
 mod redis;
