@@ -56,7 +56,7 @@ async fn denied(server: &Server) -> Vec<String> {
 async fn store(redis: &Redis, clock: &TestClock) -> Tiered<Stored> {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("acl-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    let far = RedisStore::builder(redis.clone()).name(&name).clock(clock.clone()).build();
+    let far = RedisStore::builder(redis.clone()).name(&name).clock(clock.clone()).doubt(Duration::ZERO).build();
     Tiered::new(Memory::with_capacity(1 << 20), far)
 }
 
@@ -189,7 +189,17 @@ async fn each_of_its_permissions_is_needed() {
         let (redis, clock) = (as_web(&server.url()), TestClock::new());
         let _ = redis.command("PING").run().await;
         let _ = redis.capabilities().await;
-        let node = Node::new(store(&redis, &clock).await, &clock);
+        let store = store(&redis, &clock).await;
+        // Who hears nothing reads by script alone.
+        drop(store.lease(Key::new(1.into()), None).await);
+        let connected = eventually("the channel works", SOON, async || store.is_connected().then_some(()));
+        let _ = tokio::time::timeout(Duration::from_millis(600), connected).await;
+        let node = Node::new(store, &clock);
+        node.get("/page").await;
+        let tables: Vec<String> = server.ask(&["KEYS", "*:table"]).await.unwrap();
+        for table in tables {
+            server.tell(&["HSET", &table, "r", "another server"]).await;
+        }
         node.play().await;
         // What is done in the background may take a moment.
         let is_denied = async || denied(&server).await.iter().any(|object| object == permission).then_some(());
