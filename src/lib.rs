@@ -1,4 +1,5 @@
-//! Tower layers that hang in front of any HTTP service: today **response caching** by RFC 9111, in one process.
+//! Tower layers that hang in front of any HTTP service: today **response caching** by RFC 9111, in one
+//! process, or in several that share a Redis.
 //!
 //! ```no_run
 //! use std::time::Duration;
@@ -23,8 +24,8 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`cache`] | the layer, its rules, the handler's word, purging and counting |
-//! | [`store`] | where responses are kept: the contract, the store of one process, the suite for stores of your own |
-//! | `redis` | a handle on a Redis or Valkey, for what several processes share; no layer stands on it yet |
+//! | [`store`] | where responses are kept: the contract, the store of one process, the store of many, the suite for stores of your own |
+//! | `redis` | a handle on a Redis or Valkey, for what several processes share |
 //! | [`private`] | the word by which other middleware keeps a response from being shared |
 //! | [`expiry`] | jitter and early refresh, as pure arithmetic |
 //! | [`clock`] | the time, and one that tests wind by hand |
