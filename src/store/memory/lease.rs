@@ -13,7 +13,7 @@ use crate::{
     store::{
         contract::{Ending, Filled, Lease, Store, Value, Woken},
         kept::{Kept, Tags, Version},
-        key::{Key, Primary},
+        key::Key,
     },
 };
 
@@ -34,6 +34,7 @@ pub(crate) enum Origin {
     /// So it was, but a store that knows more does not keep it.
     Refused,
     /// It was in another store.
+    #[cfg(feature = "redis")]
     Present,
 }
 
@@ -72,7 +73,7 @@ impl<V> MemoryLease<V> {
 
 impl<V: Value> MemoryLease<V> {
     #[cfg(feature = "redis")]
-    pub(crate) fn primary(&self) -> Primary {
+    pub(crate) fn primary(&self) -> crate::store::Primary {
         self.key.primary()
     }
 
@@ -108,6 +109,7 @@ impl<V: Value> MemoryLease<V> {
             // Where the resource was removed, its flight was detached: all who are in it came before.
             tell_all(waiters, || match origin {
                 Origin::Made | Origin::Refused => Woken::Found(kept.clone()),
+                #[cfg(feature = "redis")]
                 Origin::Present => Woken::Present(kept.clone()),
             });
         }
