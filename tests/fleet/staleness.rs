@@ -39,7 +39,7 @@ pub(crate) fn judge(scene: &Scene, seed: u64, tally: Tally, took: Option<Duratio
     let errors = scene.history.errors();
     assert!(errors.is_empty(), "seed {seed}: requests failed: {errors:?}");
     assert!(scene.history.longest() < LONGEST, "seed {seed}: a request took {:?}", scene.history.longest());
-    assert!(tally.acknowledged > 5 && tally.hits > 20, "seed {seed}: the schedule shows nothing: {tally}");
+    assert!(tally.acknowledged > 2 && tally.hits > 20, "seed {seed}: the schedule shows nothing: {tally}");
 }
 
 /// For one request: less than the wait for another's response, which would mean that a wait ended by itself.
