@@ -2,7 +2,7 @@
 //!
 //! Where a number has no fixed width it is LEB128: seven bits a byte, the least first, the top bit where more follow.
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// Reads from the front of shared bytes; what is read shares them.
 ///
@@ -31,12 +31,16 @@ impl Reader {
         Self(bytes)
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Option<u8> {
         self.array().map(|[byte]| byte)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N as u64)?.as_ref().try_into().ok()
+        let array = *self.0.first_chunk()?;
+        self.0.advance(N);
+        Some(array)
     }
 
     /// What [`number`] wrote; nothing if it has more than 64 bits.
