@@ -189,8 +189,13 @@ impl Redis {
         self.inner.shared.speaks_resp3()
     }
 
-    pub(super) fn is_cluster(&self) -> bool {
+    pub(crate) fn is_cluster(&self) -> bool {
         self.inner.gates.len() > 1
+    }
+
+    /// The moment by which a call of now ends.
+    pub(crate) fn until_deadline(&self) -> Instant {
+        self.until(None, Duration::ZERO)
     }
 
     /// The moment by which a call of now ends that may make the server wait for `wait`.

@@ -68,6 +68,7 @@ mod keeper;
 mod lease;
 mod names;
 mod orders;
+mod reads;
 mod removals;
 mod removing;
 mod scripts;

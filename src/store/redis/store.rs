@@ -21,6 +21,7 @@ use super::{
     lease::RedisLease,
     names::{Bucket, Name, Names},
     orders::Orders,
+    reads::Reads,
     removals::Removals,
     settings::{RedisStoreBuilder, Settings},
     waits::Waits,
@@ -48,6 +49,7 @@ pub(super) struct Shared {
     pub(super) redis: Redis,
     pub(super) names: Names,
     pub(super) settings: Settings,
+    reads: Reads,
     pub(super) waits: Waits,
     pub(super) orders: Orders,
     pub(super) removals: Mutex<Removals>,
@@ -120,14 +122,15 @@ impl RedisStore {
 
     /// What stands under `key`: one round trip, and one more for the first time after a removal in its bucket.
     async fn read<V: Wire>(&self, key: &Key) -> Result<Option<Kept<V>>, Error> {
-        let bucket = self.0.names.of(key.primary());
-        let mut answers =
-            self.0.redis.command("MGET").key(bucket.entry(key)).key(&bucket.stamp).run().await?.list()?.into_iter();
-        let (Some(entry), Some(stamp)) = (answers.next(), answers.next()) else { return Ok(None) };
-        match (entry.bytes()?, stamp.bytes()?.and_then(|stamp| Stamp::parse(&stamp))) {
-            (Some(entry), Some(stamp)) => self.judge(key, entry, stamp).await,
+        match self.0.reads.read(&self.0.redis, &self.0.names, *key).await? {
+            // Who leads and is not polled for a while reads any time later.
+            Some((entry, stamp)) if self.is_proven() => self.judge(key, entry, stamp).await,
             _ => Ok(None),
         }
+    }
+
+    fn is_proven(&self) -> bool {
+        Moment::now().as_millis() < self.0.proven.load(Ordering::Acquire)
     }
 
     /// The value that was read together with `stamp`, if it stands.
@@ -190,8 +193,7 @@ impl<V: Wire> Store<V> for RedisStore {
     async fn lease(&self, key: Key, seen: Option<Version>) -> Result<Leased<V, RedisLease>, Error> {
         self.tend();
         // Another server may have taken over, and not know what was removed. Only a script finds out.
-        let is_proven = Moment::now().as_millis() < self.0.proven.load(Ordering::Acquire);
-        if is_proven
+        if self.is_proven()
             && let Some(kept) = self.read::<V>(&key).await?
             && Some(kept.version()) != seen
         {
@@ -244,6 +246,7 @@ impl Shared {
         let names = Names::new(&name, buckets);
         let nobody: Arc<str> = Arc::default();
         Self {
+            reads: Reads::new(&redis, names.buckets().len()),
             redis,
             settings,
             waits: Waits::default(),
