@@ -5,12 +5,13 @@
 //! | request | allocations |
 //! |---|---|
 //! | bypassed, by rule | none that the bare service does not make |
-//! | answered from memory | 2: the response's own header map |
+//! | answered from memory, also in front of Redis | 2: the response's own header map |
 //!
 //! The service is a plain tower service outside of any router; the request is made before counting begins.
 //!
 //! ```text
 //! cargo bench --bench allocations
+//! cargo bench --bench allocations --features redis     with memory in front of Redis, too
 //! ```
 
 use std::{
@@ -22,6 +23,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "redis")]
+use bartizan::store::Store;
 use bartizan::{CacheLayer, Memory, Rules};
 use bytes::Bytes;
 use http::{
@@ -30,6 +33,11 @@ use http::{
 };
 use http_body_util::{BodyExt, Empty, Full};
 use tower::{Layer, Service, service_fn};
+
+#[cfg(feature = "redis")]
+#[path = "../tests/redis/support/mod.rs"]
+#[expect(dead_code, unused_imports, clippy::unwrap_used, reason = "it is the tests', who need more of it")]
+mod support;
 
 /// The header map's two tables.
 const HIT_BUDGET: u64 = 2;
@@ -57,12 +65,42 @@ fn main() -> ExitCode {
             row("hit in memory", allocations(&cached, &Method::GET), Some(HIT_BUDGET)),
             row("hit in memory, HEAD", allocations(&cached, &Method::HEAD), Some(HIT_BUDGET)),
             row("hit, selected by meaning", allocations(&selected, &Method::GET), Some(HIT_BUDGET)),
+            #[cfg(feature = "redis")]
+            row("hit in front of Redis", in_front_of_redis(bare).await, Some(HIT_BUDGET)),
             // Last, because it invalidates what the others hit.
             row("unsafe method", allocations(&cached, &Method::POST), None),
         ];
         held.iter().all(|held| *held)
     });
     if held { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[cfg(feature = "redis")]
+async fn in_front_of_redis<S, B>(bare: S) -> u64
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Debug + Send> + Send + 'static,
+{
+    let server = support::Server::start().await;
+    let redis = bartizan::Redis::connect(&server.url()).await.expect("the server is up");
+    let (far, memory) = (bartizan::RedisStore::new(redis), Memory::with_capacity(16 << 20));
+    // Believed until all is counted.
+    let store = bartizan::Tiered::with_staleness_bound(memory, far, Duration::from_secs(20));
+    let cached = CacheLayer::new(store.clone()).default_ttl(HOUR).layer(bare);
+    // Whoever asks first has the channel opened.
+    drop(cached.clone().call(request(&Method::GET)).await);
+    support::eventually("the channel works", Duration::from_secs(20), async || store.is_connected().then_some(()))
+        .await;
+    support::eventually("the page is near", Duration::from_secs(10), async || {
+        let Ok(response) = cached.clone().call(request(&Method::GET)).await;
+        drop(response.into_body().collect().await);
+        (store.usage().entries > 0).then_some(())
+    })
+    .await;
+    allocations(&cached, &Method::GET)
 }
 
 fn origin(_request: Request<Empty<Bytes>>) -> Ready<Result<Response<Full<Bytes>>, Infallible>> {
