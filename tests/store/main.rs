@@ -5,6 +5,8 @@ use bartizan::{BoxStore, Memory, store::conformance};
 
 #[cfg(feature = "redis")]
 mod acl;
+#[cfg(all(feature = "cache", feature = "redis"))]
+mod cost;
 #[cfg(feature = "redis")]
 mod races;
 #[cfg(feature = "redis")]
