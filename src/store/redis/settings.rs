@@ -58,7 +58,7 @@ impl RedisStoreBuilder {
 
     /// Into how many parts the keys fall, from 1 to 1024. The default is 16, for a Cluster of a few shards.
     ///
-    /// A removal by tag costs one small write in each, and a tag that was removed about 70 bytes. Processes that
+    /// A removal by tag costs one small write in each, and a tag that was removed about 80 bytes. Processes that
     /// share a store must agree: those with another number have a store of their own, and are not told of removals.
     ///
     /// # Panics
