@@ -27,6 +27,7 @@
 //! | [`store`] | where responses are kept: the contract, the store of one process, the store of many, the suite for stores of your own |
 //! | `redis` | a handle on a Redis or Valkey, for what several processes share |
 //! | [`private`] | the word by which other middleware keeps a response from being shared |
+//! | [`quota`] | limits, as pure arithmetic; no layer stands on it yet |
 //! | [`expiry`] | jitter and early refresh, as pure arithmetic |
 //! | [`clock`] | the time, and one that tests wind by hand |
 //! | [`error`] | the one error type |
@@ -55,6 +56,7 @@ pub mod expiry;
 #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only the cache counts and spawns"))]
 mod observe;
 pub mod private;
+pub mod quota;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod store;

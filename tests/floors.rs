@@ -25,7 +25,7 @@ const FLOORS: [(u8, &[&str]); 5] = [
 const GROUND: u8 = 1;
 
 /// On the ground words stand beside words; these may name those.
-const GROUND_NAMES: [(&str, &[&str]); 2] = [("expiry", &["clock"]), ("quota", &["clock"])];
+const GROUND_NAMES: [(&str, &[&str]); 2] = [("expiry", &["clock"]), ("quota", &["clock", "error"])];
 
 /// The cellar: everyone may name it, it names nothing.
 const MACROS: &str = "macros";

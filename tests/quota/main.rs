@@ -1,0 +1,7 @@
+//! The arithmetic of limits: what each algorithm promises, for random quotas, costs and clocks; against naive models of each.
+
+mod extremes;
+mod models;
+mod play;
+mod promises;
+mod several;
