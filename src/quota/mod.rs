@@ -53,6 +53,8 @@
 //! no limiter that holds small limits in any window gives random traffic all of it. At one and a half times the limit the
 //! exact log admits 0.82 of 5, 0.98 of 100.)
 //!
+//! [`Concurrency`] limits something else: how many are at work at once, however long that takes them.
+//!
 //! Time has a resolution of a millisecond, as the clock tells it: a window of 1 s is a thousand milliseconds in a row.
 //!
 //! # On other machines
@@ -64,6 +66,7 @@ mod algorithm;
 mod approximate;
 mod bucket;
 mod claim;
+mod concurrency;
 mod decision;
 mod fixed;
 mod log;
@@ -76,6 +79,7 @@ pub use algorithm::{Algorithm, Counter};
 pub use approximate::ApproximateWindow;
 pub use bucket::TokenBucket;
 pub use claim::{Claim, take_all};
+pub use concurrency::Concurrency;
 pub use decision::{Decision, Denied, Retry, Standing, Taken};
 pub use fixed::FixedWindow;
 pub use log::SlidingLog;

@@ -1,5 +1,6 @@
 //! The arithmetic of limits: what each algorithm promises, for random quotas, costs and clocks; against naive models of each.
 
+mod concurrency;
 mod extremes;
 mod models;
 mod play;
