@@ -60,7 +60,7 @@
 //! # On other machines
 //!
 //! A meter tells its state as a few integers ([`Meter::numbers`]), and every step of the arithmetic is one on integers that a
-//! script in Lua can repeat.
+//! script in Lua can repeat. The table of cases in `tests/quota/cases` says what must come out.
 
 mod algorithm;
 mod approximate;
