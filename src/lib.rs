@@ -52,9 +52,13 @@ pub mod cache;
 pub mod clock;
 pub mod error;
 pub mod expiry;
+#[cfg(feature = "limit")]
+pub mod limit;
 #[cfg(any(feature = "cache", feature = "redis"))]
 #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only the cache counts and spawns"))]
 mod observe;
+#[cfg(any(feature = "cache", feature = "limit"))]
+mod origin;
 pub mod private;
 pub mod quota;
 #[cfg(feature = "redis")]

@@ -12,14 +12,8 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::{
-    asked::Asked,
-    body::CacheBody,
-    origin::{self, Begun},
-    rules::Rules,
-    status,
-    word::Caching,
-};
+use super::{asked::Asked, body::CacheBody, rules::Rules, status, word::Caching};
+use crate::origin::{self, Begun};
 
 pin_project! {
     /// The future of [`Cache`](super::Cache).

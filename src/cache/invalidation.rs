@@ -15,14 +15,16 @@ use super::{
     body::CacheBody,
     fill, key,
     layer::Shared,
-    origin::Origin,
     policy::{groups, invalidate},
     rules::Rules,
     status,
     stored::Stored,
     word::Caching,
 };
-use crate::store::{Primary, Store, Tag};
+use crate::{
+    origin::Origin,
+    store::{Primary, Store, Tag},
+};
 
 /// The resources that an unsafe request may have changed.
 ///

@@ -143,7 +143,6 @@ mod language;
 mod layer;
 mod look;
 mod multipart;
-mod origin;
 mod policy;
 mod post;
 mod profile;

@@ -19,7 +19,6 @@ use super::{
     key::{self, Audience},
     layer::{RuleSource, Shared},
     look::Look,
-    origin::Origin,
     policy::{control::RequestControl, invalidate},
     post,
     query_method::Content,
@@ -30,6 +29,7 @@ use super::{
 };
 use crate::{
     observe::{Count, event},
+    origin::Origin,
     store::{Kept, Key, Store},
 };
 

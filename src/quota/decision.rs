@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::clock::Timestamp;
+
 /// How a quota stands: what `RateLimit` headers tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -58,6 +60,15 @@ pub enum Decision {
 // === impl Standing ===
 
 impl Standing {
+    /// One that was found elsewhere: after `after` milliseconds `amount` more remains.
+    pub(crate) const fn told(limit: u64, remaining: u64, more: Option<(u64, u64)>) -> Self {
+        let more = match more {
+            Some((after, amount)) => Some(More { after, amount }),
+            None => None,
+        };
+        Self { limit, remaining, more }
+    }
+
     /// The most that could remain: the quota's limit, or the burst of a token bucket.
     pub const fn limit(&self) -> u64 {
         self.limit
@@ -83,6 +94,21 @@ impl Standing {
 // === impl Taken ===
 
 impl Taken {
+    /// One that was counted elsewhere.
+    pub(crate) const fn told(cost: u64, at: Timestamp, level: u64, standing: Standing) -> Self {
+        Self { cost, at: at.as_millis(), level, standing }
+    }
+
+    /// When it was taken, as the meter counted it.
+    pub(crate) const fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.at)
+    }
+
+    /// All that was out then, this included.
+    pub(crate) const fn level(&self) -> u64 {
+        self.level
+    }
+
     /// How much was taken.
     pub const fn cost(&self) -> u64 {
         self.cost
@@ -104,6 +130,11 @@ impl Taken {
 // === impl Denied ===
 
 impl Denied {
+    /// One that was found elsewhere.
+    pub(crate) const fn told(retry: Retry, standing: Standing) -> Self {
+        Self { retry, standing }
+    }
+
     /// When the same could be taken.
     pub const fn retry(&self) -> Retry {
         self.retry
@@ -124,6 +155,14 @@ impl Decision {
             Self::Taken(taken) => taken.standing,
             Self::Open(standing) => *standing,
             Self::Denied(denied) => denied.standing,
+        }
+    }
+
+    /// When the cost could be taken, if it was denied.
+    pub const fn retry(&self) -> Option<Retry> {
+        match self {
+            Self::Denied(denied) => Some(denied.retry),
+            Self::Taken(_) | Self::Open(_) => None,
         }
     }
 

@@ -12,7 +12,7 @@ use tower_service::Service;
 
 /// The inner service as the layer was given it. Every call has a clone of its own.
 ///
-/// What is answered from the store neither clones it nor waits until it is ready.
+/// What is answered without it neither clones it nor waits until it is ready.
 pub(crate) struct Origin<S>(
     /// Locked for no longer than a clone takes: a `Service` need not be `Sync`.
     Mutex<S>,
