@@ -24,42 +24,43 @@ use crate::{
 pub trait Limiter: Clone + Send + Sync + 'static {
     /// What can be decided without waiting. A place that must ask elsewhere decides nothing here, unless it knows
     /// already that it would be told no.
-    fn take_now(&self, charges: &[Charge]) -> Option<Verdict>;
+    fn take_now(&self, charges: &[Charge<'_>]) -> Option<Verdict>;
 
     /// Takes what every charge asks for, or nothing. What is denied is not counted.
     ///
     /// # Errors
     ///
     /// When the counts could not be asked; whether anything was taken is then not known.
-    fn take(&self, charges: &[Charge]) -> impl Future<Output = Result<Verdict, Error>> + Send;
+    fn take(&self, charges: &[Charge<'_>]) -> impl Future<Output = Result<Verdict, Error>> + Send;
 
     /// What [`take`](Self::take) would answer, without taking.
     ///
     /// # Errors
     ///
     /// When the counts could not be asked.
-    fn peek(&self, charges: &[Charge]) -> impl Future<Output = Result<Verdict, Error>> + Send;
+    fn peek(&self, charges: &[Charge<'_>]) -> impl Future<Output = Result<Verdict, Error>> + Send;
 
-    /// Gives back what was taken, into the period it was taken from. Says how much that was: 0 when the period is over.
+    /// Gives back what was taken by `charge`, into the period it was taken from. Says how much that was: 0 when the period is
+    /// over.
     ///
     /// # Errors
     ///
     /// When the counts could not be asked.
-    fn refund(&self, receipt: Receipt) -> impl Future<Output = Result<u64, Error>> + Send;
+    fn refund(&self, charge: Charge<'_>, taken: Taken) -> impl Future<Output = Result<u64, Error>> + Send;
 
     /// Takes the cost of a charge whether it remains or not.
     ///
     /// # Errors
     ///
     /// When the counts could not be asked.
-    fn penalise(&self, charge: &Charge) -> impl Future<Output = Result<Standing, Error>> + Send;
+    fn penalise(&self, charge: Charge<'_>) -> impl Future<Output = Result<Standing, Error>> + Send;
 
-    /// Forgets what was taken from an account.
+    /// Forgets what `identity` has taken in `ledger`.
     ///
     /// # Errors
     ///
     /// When the counts could not be asked.
-    fn reset(&self, account: &Account) -> impl Future<Output = Result<(), Error>> + Send;
+    fn reset(&self, ledger: &Ledger, identity: &Identity) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// A row of counts under one name: who takes from the same quota, by the same algorithm, for the same purpose.
@@ -74,22 +75,15 @@ struct Title {
     code: u64,
 }
 
-/// Whose takings are counted together: an identity's, in a ledger.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Account {
-    /// Where they are counted.
-    pub ledger: Ledger,
-    /// Whose they are.
-    pub identity: Identity,
-}
-
-/// What a check asks of one account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Charge {
-    /// Of which.
-    pub account: Account,
+/// What a check asks of one account: an identity's, in a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Charge<'a> {
+    /// Where it is counted.
+    pub ledger: &'a Ledger,
+    /// Whose account is charged.
+    pub identity: &'a Identity,
     /// What the account may take. It may be another from call to call: what was taken still counts.
-    pub quota: Quota,
+    pub quota: &'a Quota,
     /// How much is asked for.
     pub cost: u64,
 }
@@ -98,17 +92,6 @@ pub struct Charge {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Verdict {
     decisions: SmallVec<[Decision; 2]>,
-}
-
-/// What was taken from an account. It can be given back once.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// From which.
-    pub account: Account,
-    /// The quota it was taken by.
-    pub quota: Quota,
-    /// What was taken.
-    pub taken: Taken,
 }
 
 // === impl Ledger ===

@@ -3,5 +3,5 @@
 mod contract;
 mod identity;
 
-pub use contract::{Account, Charge, Ledger, Limiter, Receipt, Verdict};
+pub use contract::{Charge, Ledger, Limiter, Verdict};
 pub use identity::Identity;
