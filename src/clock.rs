@@ -3,6 +3,8 @@
 //! [`SystemClock`] is what a program uses; [`TestClock`] is wound by hand, so that a test of an hour's expiry takes no
 //! time at all.
 
+#[cfg(any(feature = "limit", all(feature = "redis", not(target_os = "linux"))))]
+use std::sync::LazyLock;
 use std::{
     sync::{
         Arc,
@@ -27,6 +29,12 @@ pub struct Timestamp(u64);
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+/// The wall clock as it was when the process first looked, and the time that has passed since: set the machine's clock, and this one
+/// goes on evenly. The default where nothing is compared with other machines. As exact as the system's last tick.
+#[cfg(feature = "limit")]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SteadyClock;
+
 /// A clock that stands still until it is wound. Its clones show the same time.
 ///
 /// For exact lifetimes switch off [`Jitter`](crate::expiry::Jitter::NONE) too, which spreads them by a tenth, and
@@ -46,7 +54,7 @@ pub struct TestClock(Arc<AtomicU64>);
 
 /// A moment of the process's own, for time that passes: it never steps back, and means nothing elsewhere. It is as exact as
 /// the system's last tick.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "limit", feature = "redis"))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
@@ -113,7 +121,7 @@ impl From<Timestamp> for SystemTime {
 
 // === impl Moment ===
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "limit", feature = "redis"))]
 impl Moment {
     #[inline]
     pub(crate) fn now() -> Self {
@@ -125,16 +133,18 @@ impl Moment {
         }
         #[cfg(not(target_os = "linux"))]
         {
-            use std::{sync::LazyLock, time::Instant};
+            use std::time::Instant;
             static START: LazyLock<Instant> = LazyLock::new(Instant::now);
             Self(millis(START.elapsed()))
         }
     }
 
+    #[cfg(feature = "redis")]
     pub(crate) const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
+    #[cfg(feature = "redis")]
     pub(crate) const fn as_millis(self) -> u64 {
         self.0
     }
@@ -143,6 +153,7 @@ impl Moment {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
+    #[cfg(feature = "redis")]
     pub(crate) fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
@@ -164,6 +175,17 @@ impl Clock for SystemClock {
         #[cfg(not(target_os = "linux"))]
         #[expect(clippy::disallowed_methods, reason = "this is where the wall clock is read")]
         SystemTime::now().into()
+    }
+}
+
+// === impl SteadyClock ===
+
+#[cfg(feature = "limit")]
+impl Clock for SteadyClock {
+    #[inline]
+    fn now(&self) -> Timestamp {
+        static START: LazyLock<(Timestamp, Moment)> = LazyLock::new(|| (SystemClock.now(), Moment::now()));
+        START.0.plus(Moment::now().since(START.1))
     }
 }
 

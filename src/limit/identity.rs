@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Identity(
     /// Each part is a tag, for texts a length, and its bytes.
-    SmallVec<[u8; 40]>,
+    SmallVec<[u8; 32]>,
 );
 
 const TEXT: u8 = 1;

@@ -173,6 +173,10 @@ impl Account for Counter {
         each!(&self.0, meter => meter.heap())
     }
 
+    fn thin(&mut self) {
+        each!(&mut self.0, meter => meter.thin());
+    }
+
     fn state(&self) -> Vec<u64> {
         each!(&self.0, meter => meter.state())
     }

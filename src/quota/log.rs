@@ -47,6 +47,10 @@ impl Account for SlidingLog {
         self.0.heap()
     }
 
+    fn thin(&mut self) {
+        self.0.thin();
+    }
+
     fn state(&self) -> Vec<u64> {
         self.0.state()
     }

@@ -81,6 +81,11 @@ pub trait Meter: Account + Clone + Default + PartialEq + fmt::Debug + Send + Syn
         size_of::<Self>() + self.heap()
     }
 
+    /// Takes as little memory as it can for what it still holds: it may hold it for longer then, never shorter.
+    fn shrink(&mut self) {
+        self.thin();
+    }
+
     /// All of its state, as integers below 2^53, which a script can hold as they are.
     fn numbers(&self) -> Vec<u64> {
         self.state()
@@ -128,6 +133,9 @@ pub trait Account: Sized {
     fn heap(&self) -> usize {
         0
     }
+
+    /// Lets go of memory; what it holds may be held for longer.
+    fn thin(&mut self) {}
 
     /// All of it, as [`Meter::numbers`] tells it.
     fn state(&self) -> Vec<u64>;

@@ -22,6 +22,9 @@ struct Run {
     high: [u16; 2],
 }
 
+/// How many runs are left of a ring that is thinned.
+const FEW: usize = 4;
+
 // === impl Ring ===
 
 impl<const RUNS: usize> Ring<RUNS> {
@@ -38,6 +41,9 @@ impl<const RUNS: usize> Ring<RUNS> {
         let mut used = self.used;
         if used <= target {
             return Some(at);
+        }
+        if let Some(last) = self.runs.back().filter(|last| target < last.count()) {
+            return Some((last.stamp() + quota.window_millis()).max(at));
         }
         let freeing = self.runs.iter().find(|run| {
             used -= run.count();
@@ -88,6 +94,14 @@ impl<const RUNS: usize> Ring<RUNS> {
 
     pub(super) fn heap(&self) -> usize {
         self.runs.capacity() * size_of::<Run>()
+    }
+
+    /// Neighbours become one until there are few.
+    pub(super) fn thin(&mut self) {
+        while self.runs.len() > FEW {
+            self.join_two();
+        }
+        self.runs.shrink_to_fit();
     }
 
     pub(super) fn state(&self) -> Vec<u64> {
