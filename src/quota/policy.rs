@@ -122,6 +122,13 @@ impl Quota {
         self.name.as_deref()
     }
 
+    /// The part of one among `many`, rounded down.
+    #[cfg_attr(not(feature = "limit"), expect(dead_code, reason = "only a layer shares"))]
+    pub(crate) fn share(&self, many: u64) -> Self {
+        let (limit, burst) = (self.limit / many, self.burst.map(|burst| burst / many));
+        Self { limit, burst, ..self.clone() }
+    }
+
     pub(super) const fn window_millis(&self) -> u64 {
         self.window
     }

@@ -1,0 +1,3 @@
+//! Rate limiting, from outside.
+
+mod memory;
