@@ -157,6 +157,10 @@ impl Account for Counter {
         each!(&self.0, meter => meter.when(quota, target, at))
     }
 
+    fn more(&self, quota: &Quota, used: u64, at: u64) -> Option<(u64, u64)> {
+        each!(&self.0, meter => meter.more(quota, used, at))
+    }
+
     fn add(&mut self, quota: &Quota, cost: u64, at: u64) -> u64 {
         each!(&mut self.0, meter => meter.add(quota, cost, at))
     }

@@ -32,6 +32,7 @@ pub struct TokenBucket {
 
 impl TokenBucket {
     /// What is out of the bucket, in parts.
+    #[inline]
     fn parts(&self, quota: &Quota, at: u64) -> u128 {
         let back = u128::from(quota.limit()) * u128::from(at - self.at);
         in_parts(self.out, quota).saturating_add(self.part.into()).saturating_sub(back)
@@ -48,7 +49,8 @@ impl Account for TokenBucket {
     }
 
     fn used(&self, quota: &Quota, at: u64) -> u64 {
-        self.parts(quota, at).div_ceil(quota.window_millis().into()) as u64
+        let (whole, part) = in_tokens(self.parts(quota, at), quota);
+        whole + u64::from(part > 0)
     }
 
     fn when(&self, quota: &Quota, target: u64, at: u64) -> Option<u64> {
@@ -56,8 +58,14 @@ impl Account for TokenBucket {
         if missing == 0 {
             return Some(at);
         }
-        let wait = (quota.limit() > 0).then(|| missing.div_ceil(quota.limit().into()))?;
-        Some(u64::try_from(wait).map_or(u64::MAX, |wait| at.saturating_add(wait)))
+        (quota.limit() > 0).then(|| at.saturating_add(divided_up(missing, quota.limit())))
+    }
+
+    fn more(&self, quota: &Quota, used: u64, at: u64) -> Option<(u64, u64)> {
+        let then = self.when(quota, used - 1, at)?;
+        // Where no more than one token comes back in a millisecond, the next is one.
+        let is_slow = quota.limit() <= quota.window_millis();
+        Some((then, if is_slow { 1 } else { used - self.used(quota, then).min(used) }))
     }
 
     fn add(&mut self, quota: &Quota, cost: u64, at: u64) -> u64 {
@@ -65,10 +73,10 @@ impl Account for TokenBucket {
         if before == 0 {
             self.since = self.since.max(at);
         }
-        let most = in_parts(Quota::MAX_LIMIT, quota);
-        let parts = before.saturating_add(in_parts(cost, quota)).min(most);
-        let whole = u128::from(quota.window_millis());
-        (self.at, self.out, self.part) = (at, (parts / whole) as u64, (parts % whole) as u64);
+        let (out, part) = in_tokens(before, quota);
+        let out = out.saturating_add(cost);
+        let is_full = out >= Quota::MAX_LIMIT;
+        (self.at, self.out, self.part) = (at, out.min(Quota::MAX_LIMIT), if is_full { 0 } else { part });
         self.out
     }
 
@@ -99,6 +107,25 @@ impl Account for TokenBucket {
     }
 }
 
+/// Whole tokens, and what is left. Most parts have few digits, and are divided in a quarter of the time.
+#[inline]
+fn in_tokens(parts: u128, quota: &Quota) -> (u64, u64) {
+    let whole = quota.window_millis();
+    match u64::try_from(parts) {
+        Ok(parts) => (parts / whole, parts % whole),
+        Err(_) => ((parts / u128::from(whole)) as u64, (parts % u128::from(whole)) as u64),
+    }
+}
+
+#[inline]
+fn divided_up(parts: u128, by: u64) -> u64 {
+    match u64::try_from(parts) {
+        Ok(parts) => parts.div_ceil(by),
+        Err(_) => u64::try_from(parts.div_ceil(by.into())).unwrap_or(u64::MAX),
+    }
+}
+
+#[inline]
 fn in_parts(tokens: u64, quota: &Quota) -> u128 {
     u128::from(tokens) * u128::from(quota.window_millis())
 }

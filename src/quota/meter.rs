@@ -120,6 +120,12 @@ pub trait Account: Sized {
     /// The first moment, `at` or later, at which no more than `target` counts as taken.
     fn when(&self, quota: &Quota, target: u64, at: u64) -> Option<u64>;
 
+    /// The first moment at which less than `used` counts as taken, which is at most the capacity and not 0; and how much less.
+    fn more(&self, quota: &Quota, used: u64, at: u64) -> Option<(u64, u64)> {
+        let then = self.when(quota, used - 1, at)?;
+        Some((then, used - self.used(quota, then).min(used)))
+    }
+
     /// Counts `cost` as taken at `at`, up to [`Quota::MAX_LIMIT`] in all. Answers how much is out then, rounded down.
     fn add(&mut self, quota: &Quota, cost: u64, at: u64) -> u64;
 
@@ -166,8 +172,8 @@ fn fits(account: &impl Account, quota: &Quota, cost: u64, used: u64, now: Timest
 fn standing(account: &impl Account, quota: &Quota, used: u64, now: Timestamp) -> Standing {
     let limit = account.capacity(quota);
     let used = used.min(limit);
-    let then = used.checked_sub(1).and_then(|fewer| account.when(quota, fewer, guarded(account, now)));
-    let more = then.map(|then| More { after: since(then, now), amount: used - account.used(quota, then).min(used) });
+    let more = if used == 0 { None } else { account.more(quota, used, guarded(account, now)) };
+    let more = more.map(|(then, amount)| More { after: since(then, now), amount });
     Standing { limit, remaining: limit - used, more }
 }
 
