@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use sha2::{Digest, Sha256};
 use smallvec::SmallVec;
 
 /// Who takes: an address, a user, a path, or several such parts in a row.
@@ -25,6 +26,7 @@ pub struct Identity(
 
 const TEXT: u8 = 1;
 const NOBODY: u8 = 2;
+const DIGEST: u8 = 3;
 const V4: u8 = 4;
 const V6: u8 = 6;
 
@@ -32,6 +34,8 @@ const V6: u8 = 6;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part<'a> {
     Text(&'a [u8]),
+    /// A text that is too long to be kept.
+    Digest(&'a [u8; 32]),
     Nobody,
     Address(IpAddr),
     /// An IPv6 network, of so many bits.
@@ -41,12 +45,15 @@ pub(crate) enum Part<'a> {
 // === impl Identity ===
 
 impl Identity {
+    /// The longest text that is kept as it is, in bytes.
+    pub const LONGEST_TEXT: usize = 256;
+
     /// One without parts: everyone's.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// This one, and a text.
+    /// This one, and a text. Over [`LONGEST_TEXT`](Self::LONGEST_TEXT) its SHA-256 stands for it.
     #[must_use]
     pub fn text(mut self, text: impl AsRef<[u8]>) -> Self {
         self.push_text(text.as_ref());
@@ -62,6 +69,11 @@ impl Identity {
     }
 
     pub(crate) fn push_text(&mut self, text: &[u8]) {
+        if text.len() > Self::LONGEST_TEXT {
+            self.0.push(DIGEST);
+            self.0.extend_from_slice(&Sha256::digest(text));
+            return;
+        }
         self.0.push(TEXT);
         let mut length = text.len();
         while length >= 0x80 {
@@ -91,6 +103,11 @@ impl Identity {
     /// Somebody of whom a part is not known. All of them are one.
     pub(crate) fn push_nobody(&mut self) {
         self.0.push(NOBODY);
+    }
+
+    /// Every part of another.
+    pub(crate) fn push_all(&mut self, other: &Self) {
+        self.0.extend_from_slice(&other.0);
     }
 
     /// Takes off what was pushed since it had `length` bytes.
@@ -147,6 +164,10 @@ fn split_part(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
             let (text, rest) = rest.split_at_checked(length)?;
             Some((Part::Text(text), rest))
         }
+        DIGEST => {
+            let (digest, rest) = rest.split_first_chunk::<32>()?;
+            Some((Part::Digest(digest), rest))
+        }
         _ => Some((Part::Nobody, rest)),
     }
 }
@@ -177,7 +198,7 @@ mod tests {
     use super::*;
 
     fn part() -> impl Strategy<Value = (u8, Vec<u8>, IpAddr, u8)> {
-        (0u8..3, proptest::collection::vec(any::<u8>(), 0..200), any::<IpAddr>(), any::<u8>())
+        (0u8..3, proptest::collection::vec(any::<u8>(), 0..400), any::<IpAddr>(), any::<u8>())
     }
 
     fn made(parts: &[(u8, Vec<u8>, IpAddr, u8)]) -> Identity {
@@ -201,6 +222,7 @@ mod tests {
             for ((kind, text, address, _), part) in parts.iter().zip(again) {
                 match (kind, part) {
                     (0, Part::Text(again)) => prop_assert_eq!(&text[..], again),
+                    (0, Part::Digest(_)) => prop_assert!(text.len() > Identity::LONGEST_TEXT),
                     (1, Part::Address(again)) => prop_assert_eq!(address.to_canonical(), again),
                     (1, Part::Network(_, bits)) => prop_assert!(bits < 128 && address.to_canonical().is_ipv6()),
                     (2, Part::Nobody) => {}
@@ -208,6 +230,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn long_texts_are_told_apart_and_not_kept() {
+        let of = |length| Identity::new().text("x".repeat(length));
+        assert_ne!(of(5_000), of(5_001));
+        assert!(of(5_000).length() < 40);
+        assert_eq!(of(Identity::LONGEST_TEXT).length(), Identity::LONGEST_TEXT + 3);
     }
 
     #[test]
