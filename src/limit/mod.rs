@@ -8,6 +8,7 @@ mod forwarding;
 #[doc(hidden)]
 pub mod fuzzing;
 mod identity;
+mod key;
 mod memory;
 mod network;
 mod peer;
@@ -15,4 +16,5 @@ mod peer;
 pub use contract::{Charge, Ledger, Limiter, Verdict};
 pub use forwarding::Proxies;
 pub use identity::Identity;
+pub use key::Key;
 pub use memory::{MemoryLimiter, MemoryUsage};
