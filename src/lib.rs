@@ -50,6 +50,8 @@
 #[cfg(feature = "cache")]
 pub mod cache;
 pub mod clock;
+#[cfg(any(feature = "cache", feature = "limit"))]
+mod digits;
 pub mod error;
 pub mod expiry;
 #[cfg(feature = "limit")]

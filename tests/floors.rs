@@ -19,7 +19,7 @@ const FLOORS: [(u8, &[&str]); 5] = [
     (4, &["cache", "limit", "session", "aside"]),
     (3, &["store"]),
     (2, &["redis"]),
-    (GROUND, &["quota", "expiry", "observe", "error", "clock", "private", "origin"]),
+    (GROUND, &["quota", "expiry", "observe", "error", "clock", "private", "origin", "digits"]),
 ];
 
 const GROUND: u8 = 1;

@@ -8,7 +8,6 @@ use http_body::Body;
 use super::{
     asked::{Asked, Head},
     body::CacheBody,
-    digits,
     multipart::Multipart,
     policy::{
         conditional,
@@ -17,7 +16,7 @@ use super::{
     status::CACHE_STATUS,
     stored::Page,
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, digits};
 
 // === impl Page ===
 

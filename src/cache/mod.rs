@@ -128,7 +128,6 @@ mod asked;
 mod body;
 mod budget;
 mod counters;
-mod digits;
 mod errand;
 mod etag;
 mod fill;

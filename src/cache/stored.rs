@@ -9,12 +9,11 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
-    digits,
     etag::Etags,
     policy::{conditional::Validators, reuse::Schedule, storable::Terms},
     status::CACHE_STATUS,
 };
-use crate::{clock::Timestamp, store::Value};
+use crate::{clock::Timestamp, digits, store::Value};
 
 /// What the cache keeps under a key: the `V` of its [`Store`](crate::store::Store).
 #[derive(Debug)]

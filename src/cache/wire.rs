@@ -24,7 +24,6 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::{
-    digits,
     etag::Etags,
     policy::{
         length::{self, Length},
@@ -36,6 +35,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    digits,
     store::{
         Compression, Encoded, Wire,
         notation::{self, Reader},

@@ -9,7 +9,10 @@ use super::{
     policy::{Policy, Unit},
     text::{Text, quoted, whole_seconds},
 };
-use crate::quota::{Quota, Retry, Standing};
+use crate::{
+    digits,
+    quota::{Quota, Retry, Standing},
+};
 
 /// What is told of a layer's policies, as far as it is the same for all.
 pub(super) struct Fields {
@@ -174,9 +177,9 @@ impl Dress {
         if let Some(legacy) = self.legacy
             && Legacy::told(headers).is_none_or(|within| legacy.by_share(&within).is_lt())
         {
-            headers.insert(X_RATELIMIT_LIMIT, legacy.limit.into());
-            headers.insert(X_RATELIMIT_REMAINING, legacy.remaining.into());
-            headers.insert(X_RATELIMIT_RESET, legacy.reset.into());
+            headers.insert(X_RATELIMIT_LIMIT, digits::value(legacy.limit));
+            headers.insert(X_RATELIMIT_REMAINING, digits::value(legacy.remaining));
+            headers.insert(X_RATELIMIT_RESET, digits::value(legacy.reset));
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     check::Names,
     text::{Text, quoted, whole_seconds},
 };
-use crate::quota::Retry;
+use crate::{digits, quota::Retry};
 
 /// A request that is refused, for the function that answers it
 /// ([`RateLimitLayer::reject`](super::RateLimitLayer::reject)).
@@ -139,10 +139,10 @@ impl<'a> Refusal<'a> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
+            headers.insert(header::RETRY_AFTER, digits::value(seconds));
         }
         let body = if self.asked == Asked::Head {
-            headers.insert(header::CONTENT_LENGTH, text.len().into());
+            headers.insert(header::CONTENT_LENGTH, digits::value(text.len() as u64));
             Bytes::new()
         } else {
             Bytes::copy_from_slice(&text)
@@ -161,7 +161,7 @@ impl<'a> Refusal<'a> {
         headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
         headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
         let pushback = match self.retry_after {
-            Some(seconds) => seconds.saturating_mul(1_000).into(),
+            Some(seconds) => digits::value(seconds.saturating_mul(1_000)),
             // What is negative says not to try again.
             None => HeaderValue::from_static("-1"),
         };
