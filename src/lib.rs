@@ -56,7 +56,7 @@ pub mod error;
 pub mod expiry;
 #[cfg(feature = "limit")]
 pub mod limit;
-#[cfg(any(feature = "cache", feature = "redis"))]
+#[cfg(any(feature = "cache", feature = "limit", feature = "redis"))]
 #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only the cache counts and spawns"))]
 mod observe;
 #[cfg(any(feature = "cache", feature = "limit"))]
@@ -70,6 +70,8 @@ pub mod store;
 #[cfg(feature = "cache")]
 pub use cache::{CacheHandle, CacheLayer, CacheStatus, Caching, Query, QueryMethodLayer, Rules};
 pub use error::Error;
+#[cfg(feature = "limit")]
+pub use limit::RateLimitLayer;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 pub use store::{BoxStore, memory::Memory};

@@ -30,6 +30,7 @@ const DIGEST: u8 = 3;
 const V4: u8 = 4;
 const V6: u8 = 6;
 
+#[cfg(any(feature = "redis", test))]
 /// A part, read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part<'a> {
@@ -125,6 +126,7 @@ impl Identity {
         &self.0
     }
 
+    #[cfg(any(feature = "redis", test))]
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
         let mut rest = &self.0[..];
         std::iter::from_fn(move || {
@@ -135,6 +137,7 @@ impl Identity {
     }
 }
 
+#[cfg(any(feature = "redis", test))]
 /// The first part, and what follows it.
 fn split_part(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
     let (&tag, rest) = bytes.split_first()?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[cfg(all(feature = "limit", feature = "redis"))]
 use crate::clock::Timestamp;
 
 /// How a quota stands: what `RateLimit` headers tell.
@@ -60,6 +61,7 @@ pub enum Decision {
 // === impl Standing ===
 
 impl Standing {
+    #[cfg(all(feature = "limit", feature = "redis"))]
     /// One that was found elsewhere: after `after` milliseconds `amount` more remains.
     pub(crate) const fn told(limit: u64, remaining: u64, more: Option<(u64, u64)>) -> Self {
         let more = match more {
@@ -94,16 +96,19 @@ impl Standing {
 // === impl Taken ===
 
 impl Taken {
+    #[cfg(all(feature = "limit", feature = "redis"))]
     /// One that was counted elsewhere.
     pub(crate) const fn told(cost: u64, at: Timestamp, level: u64, standing: Standing) -> Self {
         Self { cost, at: at.as_millis(), level, standing }
     }
 
+    #[cfg(all(feature = "limit", feature = "redis"))]
     /// When it was taken, as the meter counted it.
     pub(crate) const fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.at)
     }
 
+    #[cfg(all(feature = "limit", feature = "redis"))]
     /// All that was out then, this included.
     pub(crate) const fn level(&self) -> u64 {
         self.level
@@ -130,6 +135,7 @@ impl Taken {
 // === impl Denied ===
 
 impl Denied {
+    #[cfg(all(feature = "limit", feature = "redis"))]
     /// One that was found elsewhere.
     pub(crate) const fn told(retry: Retry, standing: Standing) -> Self {
         Self { retry, standing }

@@ -87,7 +87,9 @@ async fn what_was_taken_is_given_back_penalised_and_forgotten() {
     let limiter = MemoryLimiter::with_clock(1 << 20, TestClock::new());
     let (ledger, quota, ada) = (Ledger::new("user", Algorithm::Sliding), Quota::per_minute(5), Identity::from("ada"));
     let charge = Charge { ledger: &ledger, identity: &ada, quota: &quota, cost: 4 };
-    let Some(Decision::Taken(taken)) = take(&limiter, &[charge]).into_decisions().next() else { panic!("it is allowed") };
+    let Some(Decision::Taken(taken)) = take(&limiter, &[charge]).into_decisions().next() else {
+        panic!("it is allowed")
+    };
     assert_eq!(limiter.refund(charge, taken.all_but(1)).await.unwrap(), 3);
     assert_eq!(limiter.peek(&[charge]).await.unwrap().decisions()[0].standing().remaining(), 4);
     assert_eq!(limiter.penalise(charge).await.unwrap().remaining(), 0);
@@ -114,7 +116,9 @@ fn threads_together_take_no_more_than_the_limit() {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let (limiter, ledger, quota) = (limiter.clone(), &ledger, &quota);
-                scope.spawn(move || (0..1_000).filter(|_| takes(&limiter, ledger, quota, &Identity::from("ada"))).count())
+                scope.spawn(move || {
+                    (0..1_000).filter(|_| takes(&limiter, ledger, quota, &Identity::from("ada"))).count()
+                })
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap() as u64).sum()
