@@ -36,6 +36,7 @@ use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 use tower_http::{catch_panic::CatchPanicLayer, trace::TraceLayer};
 
 mod compression;
+mod limit;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -8,10 +8,10 @@ use super::{date, list::members};
 use crate::clock::Timestamp;
 
 /// The fields to store: those of the response without what concerns one connection, without `Age`, which each use computes
-/// anew, and without `drop`; with a `Date` if there was none.
+/// anew, without what one client has left of a limit, and without `drop`; with a `Date` if there was none.
 pub(crate) fn stored(headers: &HeaderMap, drop: &[HeaderName], answered: Timestamp) -> HeaderMap {
     let mut gone = hop_by_hop(headers);
-    gone.extend(drop.iter().cloned());
+    gone.extend(LEFT_OF_LIMITS.iter().chain(drop).cloned());
     gone.insert(header::AGE);
     let mut kept = HeaderMap::try_with_capacity(headers.keys_len() + 1).unwrap_or_default();
     for (name, value) in headers {
@@ -44,6 +44,15 @@ const KNOWN: [HeaderName; 10] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+];
+
+/// What they tell is one client's, and of the moment (draft-ietf-httpapi-ratelimit-headers-10, "Caching"): a limiter within the cache
+/// sends them with responses that everyone may have.
+const LEFT_OF_LIMITS: [HeaderName; 4] = [
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
 ];
 
 #[cfg(test)]
