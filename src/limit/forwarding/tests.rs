@@ -4,11 +4,11 @@ use http::HeaderValue;
 
 use super::*;
 
-fn request(name: HeaderName, lines: &[&str]) -> Parts {
+fn request(name: &HeaderName, lines: &[&str]) -> Parts {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.extensions.insert(SocketAddr::from(([10, 0, 0, 1], 80)));
     for line in lines {
-        parts.headers.append(&name, line.parse().unwrap());
+        parts.headers.append(name, line.parse().unwrap());
     }
     parts
 }
@@ -18,7 +18,7 @@ fn client(proxies: &Proxies, lines: &[&str]) -> String {
         Field::Plain(name) => name.clone(),
         Field::Forwarded => header::FORWARDED,
     };
-    proxies.client(&request(name, lines)).unwrap().to_string()
+    proxies.client(&request(&name, lines)).unwrap().to_string()
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_field_of_its_own_and_a_peer_of_its_own() {
     #[derive(Clone)]
     struct Socket(Option<IpAddr>);
     let own = Proxies::networks(["10.0.0.0/8"]).unwrap().peer_in(|socket: &Socket| socket.0);
-    let mut parts = request(X_FORWARDED_FOR, &["192.0.2.7"]);
+    let mut parts = request(&X_FORWARDED_FOR, &["192.0.2.7"]);
     assert_eq!(own.client(&parts), None, "there is no such extension");
     parts.extensions.insert(Socket(Some([10, 0, 0, 9].into())));
     assert_eq!(own.client(&parts), Some([192, 0, 2, 7].into()));
@@ -108,7 +108,7 @@ fn a_field_of_its_own_and_a_peer_of_its_own() {
 
 #[test]
 fn a_long_list_is_read_once() {
-    let mut parts = request(X_FORWARDED_FOR, &[]);
+    let mut parts = request(&X_FORWARDED_FOR, &[]);
     let line = [&br#"\"\","#.repeat(100_000)[..], b"\""].concat();
     parts.headers.insert(header::FORWARDED, HeaderValue::from_bytes(&line).unwrap());
     assert_eq!(Proxies::hops(9).forwarded().client(&parts), Some([10, 0, 0, 1].into()));
