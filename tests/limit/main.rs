@@ -1,6 +1,8 @@
 //! Rate limiting, from outside.
 
+mod answers;
 mod broken;
+mod keys;
 mod layer;
 mod memory;
 mod shaping;
