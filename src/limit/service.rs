@@ -186,7 +186,7 @@ impl<L: Limiter> Shared<L> {
         let standings = check.policies(policies).zip(verdict.decisions().iter().map(Decision::standing));
         if is_allowed {
             self.counts.allowed.raise();
-            Judged::Passes(self.fields.dress(self.plan.told, standings))
+            Judged::Passes(if self.plan.shadow { Dress::NONE } else { self.fields.dress(self.plan.told, standings) })
         } else if self.plan.shadow {
             self.counts.shadowed.raise();
             event!(policies = ?check.denied(policies, verdict), "would be refused");

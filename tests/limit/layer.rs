@@ -161,6 +161,7 @@ async fn a_shadow_counts_and_refuses_nobody() {
     for _ in 0..5 {
         let passed = site.get("192.0.2.1").await;
         assert!(passed.is_ok());
+        assert!(!passed.has("ratelimit") && !passed.has("ratelimit-policy"));
     }
     assert!(!site.get("192.0.2.1").await.has("retry-after"));
     let counters = layer.handle().counters();
