@@ -2,7 +2,7 @@
 
 use std::{fmt, ptr, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::{
     layer::Told,
@@ -24,6 +24,8 @@ pub(super) struct Fields {
 pub(super) struct Dress {
     policies: Option<HeaderValue>,
     standings: Option<HeaderValue>,
+    /// The latest time that they tell, in seconds.
+    latest: u64,
     legacy: Option<Legacy>,
 }
 
@@ -85,7 +87,8 @@ impl Fields {
             } else {
                 described(standings.clone().map(|(policy, _)| policy))
             });
-            dress.standings = Some(stood(standings.clone(), latest));
+            let (standings, latest) = stood(standings.clone(), latest);
+            (dress.standings, dress.latest) = (Some(standings), latest);
         }
         if told.legacy {
             dress.legacy = standings.map(|(_, standing)| Legacy::of(standing)).min_by(Legacy::by_share);
@@ -113,21 +116,23 @@ fn described<'a>(policies: impl Iterator<Item = (&'a Policy, &'a Quota)>) -> Hea
     value(&text)
 }
 
-/// `RateLimit`, such as `"daily";r=999;t=86`.
+/// `RateLimit`, such as `"daily";r=999;t=86`, with the latest time in it.
 fn stood<'a>(
     standings: impl Iterator<Item = ((&'a Policy, &'a Quota), Standing)>,
     latest: Option<Duration>,
-) -> HeaderValue {
-    let mut text = Text::new();
+) -> (HeaderValue, u64) {
+    let (mut text, mut latest_told) = (Text::new(), 0);
     for ((policy, _), standing) in standings {
         member(&mut text, policy.name());
         parameter(&mut text, b";r=", standing.remaining());
         let more_after = standing.more_after().filter(|after| latest.is_none_or(|latest| *after <= latest));
         if let Some(after) = more_after {
-            parameter(&mut text, b";t=", whole_seconds(after));
+            let seconds = whole_seconds(after);
+            parameter(&mut text, b";t=", seconds);
+            latest_told = latest_told.max(seconds);
         }
     }
-    value(&text)
+    (value(&text), latest_told)
 }
 
 fn member(text: &mut Text, name: &str) {
@@ -163,15 +168,19 @@ fn value(text: &[u8]) -> HeaderValue {
 // === impl Dress ===
 
 impl Dress {
-    pub(super) const NONE: Self = Self { policies: None, standings: None, legacy: None };
+    pub(super) const NONE: Self = Self { policies: None, standings: None, latest: 0, legacy: None };
 
-    /// Adds to what another layer within told.
+    /// Adds to what another layer within told. Where the response says to come back before a time of these standings, they are
+    /// left out: clients that know both times may wait for the later one.
     #[inline]
     pub(super) fn put_on(self, headers: &mut HeaderMap) {
         if let Some(policies) = self.policies {
             headers.append(RATELIMIT_POLICY, policies);
         }
-        if let Some(standings) = self.standings {
+        let come_back = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        if let Some(standings) = self.standings
+            && come_back.is_none_or(|seconds: u64| self.latest <= seconds)
+        {
             headers.append(RATELIMIT, standings);
         }
         if let Some(legacy) = self.legacy

@@ -112,6 +112,22 @@ fn layers_within_each_other_tell_of_each_other() {
 }
 
 #[test]
+fn no_standing_contradicts_the_time_that_a_response_says_to_come_back() {
+    let policies = [policy(Quota::per_minute(9), "site")];
+    let fields = Fields::new(&policies);
+    for (retry, is_told) in [("59", false), ("60", true), ("Fri, 31 Dec 1999 23:59:59 GMT", true)] {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::RETRY_AFTER, retry.parse().unwrap());
+        fields.dress(STANDARD, standing(&policies, &[(9, 8, Some(60_000))]).into_iter()).put_on(&mut headers);
+        assert_eq!(
+            (headers.contains_key("ratelimit"), headers.contains_key("ratelimit-policy")),
+            (is_told, true),
+            "{retry}"
+        );
+    }
+}
+
+#[test]
 fn who_passes_without_a_word_is_told_nothing() {
     assert!(worn(Dress::NONE).is_empty());
     let policies = [policy(Quota::per_second(1), "a")];
