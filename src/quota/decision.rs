@@ -61,7 +61,7 @@ pub enum Decision {
 // === impl Standing ===
 
 impl Standing {
-    #[cfg(all(feature = "limit", feature = "redis"))]
+    #[cfg(all(feature = "limit", any(feature = "redis", test)))]
     /// One that was found elsewhere: after `after` milliseconds `amount` more remains.
     pub(crate) const fn told(limit: u64, remaining: u64, more: Option<(u64, u64)>) -> Self {
         let more = match more {
