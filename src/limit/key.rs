@@ -56,7 +56,8 @@ impl Key {
     /// `SocketAddr` or `IpAddr`, which whoever accepts connections puts into the request. IPv6 counts [by
     /// prefix](Self::ipv6_prefix), an IPv4 address in IPv6 clothes is an IPv4 address.
     ///
-    /// Behind a proxy that is the proxy for everyone: see [`forwarded`](Self::forwarded).
+    /// Where none of them is there, nothing is found, and a policy counts all clients as one: axum puts it there when served by
+    /// `into_make_service_with_connect_info::<SocketAddr>()`. Behind a proxy it is the proxy for everyone: see [`forwarded`](Self::forwarded).
     pub fn peer() -> Self {
         Self::forwarded(Proxies::hops(0))
     }
