@@ -8,8 +8,8 @@
 //! use tower::{Layer, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), std::convert::Infallible> {
-//! let handler = service_fn(async |_: Request<()>| Ok(Response::new(Full::new(Bytes::from("hello")))));
-//! let service = RateLimitLayer::new(Quota::per_minute(1)).layer(handler);
+//! let hello = async |_: Request<()>| Ok::<_, std::convert::Infallible>(Response::new(Full::new(Bytes::from("hello"))));
+//! let service = RateLimitLayer::new(Quota::per_minute(1)).layer(service_fn(hello));
 //!
 //! let get = || Request::get("/").extension(std::net::IpAddr::from([192, 0, 2, 7])).body(()).unwrap();
 //! let passed = service.clone().oneshot(get()).await?;
