@@ -88,8 +88,8 @@ impl Identity {
     pub(crate) fn push_address(&mut self, address: IpAddr, prefix: u8) {
         match address.to_canonical() {
             IpAddr::V4(address) => {
-                self.0.push(V4);
-                self.0.extend_from_slice(&address.octets());
+                let [a, b, c, d] = address.octets();
+                self.0.extend_from_slice(&[V4, a, b, c, d]);
             }
             IpAddr::V6(address) => {
                 let prefix = prefix.min(128);

@@ -1,12 +1,18 @@
 //! The choice between the algorithms, at run time.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use super::{
-    approximate::ApproximateWindow, bucket::TokenBucket, decision::Taken, fixed::FixedWindow, log::SlidingLog,
-    meter::Account, policy::Quota, sliding::SlidingWindow,
+    approximate::ApproximateWindow,
+    bucket::TokenBucket,
+    decision::{Denied, Standing, Taken},
+    fixed::FixedWindow,
+    log::SlidingLog,
+    meter::Account,
+    policy::Quota,
+    sliding::SlidingWindow,
 };
-use crate::error::Error;
+use crate::{clock::Timestamp, error::Error};
 
 /// By which rules a quota is kept. The [module](super) compares them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -68,6 +74,18 @@ impl Algorithm {
             // A window of a millisecond is a period.
             Self::Fixed => limit * window.min(2) as u64,
         }
+    }
+
+    /// How long what is taken counts, at the most; without penalties and changes of the quota.
+    #[inline]
+    pub fn memory(self, quota: &Quota) -> Duration {
+        let windows = match self {
+            Self::Sliding | Self::Log | Self::Fixed => 1,
+            Self::Approximate => 2,
+            Self::Bucket if quota.at_once() <= quota.limit() => 1,
+            Self::Bucket => quota.at_once().div_ceil(quota.limit()),
+        };
+        Duration::from_millis(quota.window_millis().saturating_mul(windows))
     }
 
     /// Whether all that was said of `quota` means something to this algorithm.
@@ -141,6 +159,15 @@ impl Default for Counter {
 }
 
 impl Account for Counter {
+    #[inline]
+    fn took(&mut self, quota: &Quota, cost: u64, now: Timestamp) -> Result<Taken, Denied> {
+        each!(&mut self.0, meter => meter.took(quota, cost, now))
+    }
+
+    fn looked(&self, quota: &Quota, cost: u64, now: Timestamp) -> Result<Standing, Denied> {
+        each!(&self.0, meter => meter.looked(quota, cost, now))
+    }
+
     fn capacity(&self, quota: &Quota) -> u64 {
         each!(&self.0, meter => meter.capacity(quota))
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-#[cfg(all(feature = "limit", feature = "redis"))]
+#[cfg(feature = "limit")]
 use crate::clock::Timestamp;
 
 /// How a quota stands: what `RateLimit` headers tell.
@@ -102,8 +102,8 @@ impl Taken {
         Self { cost, at: at.as_millis(), level, standing }
     }
 
-    #[cfg(all(feature = "limit", feature = "redis"))]
     /// When it was taken, as the meter counted it.
+    #[cfg(feature = "limit")]
     pub(crate) const fn at(&self) -> Timestamp {
         Timestamp::from_millis(self.at)
     }

@@ -28,11 +28,7 @@ pub trait Meter: Account + Clone + Default + PartialEq + fmt::Debug + Send + Syn
     ///
     /// [`Denied`], with the time after which it could be taken, when less remains.
     fn take(&mut self, quota: &Quota, cost: u64, now: Timestamp) -> Result<Taken, Denied> {
-        let at = guarded(self, now);
-        let used = self.used(quota, at);
-        fits(self, quota, cost, used, now)?;
-        let level = if cost > 0 { self.add(quota, cost, at) } else { 0 };
-        Ok(Taken { cost, at, level, standing: standing(self, quota, used + cost, now) })
+        self.took(quota, cost, now)
     }
 
     /// What [`take`](Self::take) would answer, without taking: how the quota stands now.
@@ -41,9 +37,7 @@ pub trait Meter: Account + Clone + Default + PartialEq + fmt::Debug + Send + Syn
     ///
     /// [`Denied`], as `take` would.
     fn peek(&self, quota: &Quota, cost: u64, now: Timestamp) -> Result<Standing, Denied> {
-        let used = self.used(quota, guarded(self, now));
-        fits(self, quota, cost, used, now)?;
-        Ok(standing(self, quota, used, now))
+        self.looked(quota, cost, now)
     }
 
     /// Gives back what was taken, into the period it was taken from, and says how much that was: 0 when the period is over
@@ -106,6 +100,24 @@ impl<A: Account + Clone + Default + PartialEq + fmt::Debug + Send + Sync + 'stat
 /// What an algorithm counts. Times are milliseconds since the epoch, at most [`LAST`]; `at` is never before
 /// [`newest`](Account::newest).
 pub trait Account: Sized {
+    /// [`Meter::take`]. Here, so that who is one of several asks once which.
+    #[inline]
+    fn took(&mut self, quota: &Quota, cost: u64, now: Timestamp) -> Result<Taken, Denied> {
+        let at = guarded(self, now);
+        let used = self.used(quota, at);
+        fits(self, quota, cost, used, now)?;
+        let level = if cost > 0 { self.add(quota, cost, at) } else { 0 };
+        Ok(Taken { cost, at, level, standing: standing(self, quota, used + cost, now) })
+    }
+
+    /// [`Meter::peek`].
+    #[inline]
+    fn looked(&self, quota: &Quota, cost: u64, now: Timestamp) -> Result<Standing, Denied> {
+        let used = self.used(quota, guarded(self, now));
+        fits(self, quota, cost, used, now)?;
+        Ok(standing(self, quota, used, now))
+    }
+
     /// The most that can be used.
     fn capacity(&self, quota: &Quota) -> u64 {
         quota.limit()
@@ -153,22 +165,31 @@ pub trait Account: Sized {
 /// The last moment that is told from others, in the year 10889. It leaves room for every window.
 pub(super) const LAST: u64 = (1 << 48) - 1;
 
+#[inline]
 fn guarded(account: &impl Account, now: Timestamp) -> u64 {
     now.as_millis().min(LAST).max(account.newest())
 }
 
 /// Whether `cost` is to be had where `used` counts as taken.
+#[inline]
 fn fits(account: &impl Account, quota: &Quota, cost: u64, used: u64, now: Timestamp) -> Result<(), Denied> {
     let capacity = account.capacity(quota);
     if cost == 0 || cost <= capacity.saturating_sub(used) {
         return Ok(());
     }
+    Err(denied(account, quota, cost, used, now))
+}
+
+#[inline]
+fn denied(account: &impl Account, quota: &Quota, cost: u64, used: u64, now: Timestamp) -> Denied {
+    let capacity = account.capacity(quota);
     let room = capacity.checked_sub(cost);
     let then = room.and_then(|room| account.when(quota, room, guarded(account, now)));
     let retry = then.map_or(Retry::Never, |then| Retry::After(Duration::from_millis(since(then, now))));
-    Err(Denied { retry, standing: standing(account, quota, used, now) })
+    Denied { retry, standing: standing(account, quota, used, now) }
 }
 
+#[inline]
 fn standing(account: &impl Account, quota: &Quota, used: u64, now: Timestamp) -> Standing {
     let limit = account.capacity(quota);
     let used = used.min(limit);

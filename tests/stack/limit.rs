@@ -72,9 +72,7 @@ async fn a_cache_further_out_stores_no_refusal_and_nothing_that_a_client_has_lef
     let user = Key::header(HeaderName::from_static("x-user"));
     let limit = RateLimitLayer::new(Policy::new(Quota::per_minute(1)).by(user)).legacy_fields(true);
     let app = Router::new().route("/", calls.route()).layer(limit).layer(layer());
-    let page = |path: &str| {
-        Request::get(path).header("x-user", "ada").body(Body::empty()).expect("a request")
-    };
+    let page = |path: &str| Request::get(path).header("x-user", "ada").body(Body::empty()).expect("a request");
     let stored = app.clone().oneshot(page("/?a")).await.unwrap();
     assert_eq!(field(&stored, "ratelimit"), "\"1-per-minute\";r=0;t=60");
     let hit = app.clone().oneshot(page("/?a")).await.unwrap();

@@ -63,11 +63,19 @@ impl Accounts {
 
     #[inline]
     pub(super) fn take(&mut self, place: &Place, charge: &Charge<'_>, now: Timestamp) -> Result<Taken, Denied> {
-        self.change(place, charge, now, |counter| counter.take(charge.quota, charge.cost, now))
+        let memory = charge.ledger.algorithm().memory(charge.quota);
+        self.change(place, charge, now, |counter| {
+            let taken = counter.take(charge.quota, charge.cost, now)?;
+            let over = taken.at().plus(memory);
+            Ok((taken, over))
+        })
     }
 
     pub(super) fn penalise(&mut self, place: &Place, charge: &Charge<'_>, now: Timestamp) -> Standing {
-        let penalised = |counter: &mut Counter| Ok(counter.penalise(charge.quota, charge.cost, now));
+        let penalised = |counter: &mut Counter| {
+            let standing = counter.penalise(charge.quota, charge.cost, now);
+            Ok((standing, counter.full_at(charge.quota).unwrap_or(Timestamp::from_millis(u64::MAX))))
+        };
         match self.change(place, charge, now, penalised) {
             Ok(standing) => standing,
             Err(denied) => denied.standing(),
@@ -100,20 +108,21 @@ impl Accounts {
         }
     }
 
+    /// Changes a counter, which is then worth as much as a new one from the moment that `change` tells.
     #[inline]
     fn change<T>(
         &mut self,
         place: &Place,
         charge: &Charge<'_>,
         now: Timestamp,
-        change: impl FnOnce(&mut Counter) -> Result<T, Denied>,
+        change: impl FnOnce(&mut Counter) -> Result<(T, Timestamp), Denied>,
     ) -> Result<T, Denied> {
         let Some(account) = self.table.find_mut(place.hash, |account| account.is(place)) else {
             return self.begin(place, charge, now, change);
         };
         let before = heap(&account.counter);
-        let answer = change(&mut account.counter)?;
-        account.over = over(&account.counter, charge.quota);
+        let (answer, over) = change(&mut account.counter)?;
+        account.over = account.over.max(over);
         let after = heap(&account.counter);
         if after != before {
             self.heap = self.heap + after - before;
@@ -129,11 +138,10 @@ impl Accounts {
         place: &Place,
         charge: &Charge<'_>,
         now: Timestamp,
-        change: impl FnOnce(&mut Counter) -> Result<T, Denied>,
+        change: impl FnOnce(&mut Counter) -> Result<(T, Timestamp), Denied>,
     ) -> Result<T, Denied> {
         let mut counter = self.newcomer(place, charge, now);
-        let answer = change(&mut counter)?;
-        let over = over(&counter, charge.quota);
+        let (answer, over) = change(&mut counter)?;
         if self.has_room(now) {
             self.heap += heap(&counter);
             let account = Account { code: place.code, ledger: place.ledger, hash: place.hash, over, counter };
@@ -224,12 +232,6 @@ impl Account {
     fn is(&self, place: &Place) -> bool {
         self.code == place.code && self.ledger == place.ledger
     }
-}
-
-/// From when on a counter is worth as much as a new one.
-#[inline]
-fn over(counter: &Counter, quota: &Quota) -> Timestamp {
-    counter.full_at(quota).unwrap_or(Timestamp::from_millis(u64::MAX))
 }
 
 /// The bytes it has beside itself.
