@@ -19,10 +19,16 @@ use smallvec::SmallVec;
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Identity(
-    /// Each part is a tag, for texts a length, and its bytes.
-    SmallVec<[u8; 32]>,
-);
+pub struct Identity {
+    /// All of it, up to 15 bytes, and then their number; or else [`LONG`].
+    short: [u8; SHORT + 1],
+    /// All of it, if it is longer.
+    long: SmallVec<[u8; 64]>,
+}
+
+/// Each part is a tag, for texts a length, and its bytes.
+const SHORT: usize = 15;
+const LONG: [u8; SHORT + 1] = [u8::MAX; SHORT + 1];
 
 const TEXT: u8 = 1;
 const NOBODY: u8 = 2;
@@ -71,64 +77,96 @@ impl Identity {
 
     pub(crate) fn push_text(&mut self, text: &[u8]) {
         if text.len() > Self::LONGEST_TEXT {
-            self.0.push(DIGEST);
-            self.0.extend_from_slice(&Sha256::digest(text));
+            self.push(&[DIGEST]);
+            self.push(&Sha256::digest(text));
             return;
         }
-        self.0.push(TEXT);
-        let mut length = text.len();
-        while length >= 0x80 {
-            self.0.push(length as u8 | 0x80);
-            length >>= 7;
+        match text.len() {
+            length @ ..0x80 => self.push(&[TEXT, length as u8]),
+            length => self.push(&[TEXT, length as u8 | 0x80, (length >> 7) as u8]),
         }
-        self.0.push(length as u8);
-        self.0.extend_from_slice(text);
+        self.push(text);
     }
 
+    #[inline]
     pub(crate) fn push_address(&mut self, address: IpAddr, prefix: u8) {
         match address.to_canonical() {
             IpAddr::V4(address) => {
                 let [a, b, c, d] = address.octets();
-                self.0.extend_from_slice(&[V4, a, b, c, d]);
+                self.push(&[V4, a, b, c, d]);
             }
             IpAddr::V6(address) => {
                 let prefix = prefix.min(128);
                 let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
                 let network = (address.to_bits() & mask).to_be_bytes();
-                self.0.extend_from_slice(&[V6, prefix]);
-                self.0.extend_from_slice(&network[..usize::from(prefix.div_ceil(8))]);
+                self.push(&[V6, prefix]);
+                self.push(&network[..usize::from(prefix.div_ceil(8))]);
             }
         }
     }
 
     /// Somebody of whom a part is not known. All of them are one.
     pub(crate) fn push_nobody(&mut self) {
-        self.0.push(NOBODY);
+        self.push(&[NOBODY]);
     }
 
     /// Every part of another.
     pub(crate) fn push_all(&mut self, other: &Self) {
-        self.0.extend_from_slice(&other.0);
+        self.push(other.bytes());
     }
 
     /// Takes off what was pushed since it had `length` bytes.
     pub(crate) fn truncate(&mut self, length: usize) {
-        self.0.truncate(length);
+        let mut kept = Self::default();
+        kept.push(&self.bytes()[..length]);
+        *self = kept;
     }
 
     /// In bytes, for [`truncate`](Self::truncate).
     pub(crate) fn length(&self) -> usize {
-        self.0.len()
+        self.bytes().len()
     }
 
     /// All of it, so that no two have the same.
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0
+        if self.is_long() { &self.long } else { &self.short[..usize::from(self.short[SHORT])] }
+    }
+
+    /// A number that no other identity has, if it is short.
+    #[inline]
+    pub(crate) fn number(&self) -> Option<u128> {
+        (!self.is_long()).then(|| u128::from_le_bytes(self.short))
+    }
+
+    #[inline]
+    fn is_long(&self) -> bool {
+        usize::from(self.short[SHORT]) > SHORT
+    }
+
+    #[inline(always)]
+    fn push(&mut self, bytes: &[u8]) {
+        let length = usize::from(self.short[SHORT]);
+        match self.short[..SHORT].get_mut(length..length + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.short[SHORT] = (length + bytes.len()) as u8;
+            }
+            None => self.push_long(bytes),
+        }
+    }
+
+    #[cold]
+    fn push_long(&mut self, bytes: &[u8]) {
+        if !self.is_long() {
+            self.long.extend_from_slice(&self.short[..usize::from(self.short[SHORT])]);
+            self.short = LONG;
+        }
+        self.long.extend_from_slice(bytes);
     }
 
     #[cfg(any(feature = "redis", test))]
     pub(crate) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        let mut rest = &self.0[..];
+        let mut rest = self.bytes();
         std::iter::from_fn(move || {
             let (part, left) = split_part(rest)?;
             rest = left;
@@ -155,14 +193,11 @@ fn split_part(bytes: &[u8]) -> Option<(Part<'_>, &[u8])> {
             Some((if prefix == 128 { Part::Address(address) } else { Part::Network(address, prefix) }, rest))
         }
         TEXT => {
-            let (mut length, mut shift, mut rest) = (0, 0, rest);
-            loop {
-                let (&byte, left) = rest.split_first()?;
-                length |= usize::from(byte & 0x7f) << shift;
-                (shift, rest) = (shift + 7, left);
-                if byte < 0x80 {
-                    break;
-                }
+            let (&first, mut rest) = rest.split_first()?;
+            let mut length = usize::from(first & 0x7f);
+            if first >= 0x80 {
+                let (&second, left) = rest.split_first()?;
+                (length, rest) = (length | usize::from(second) << 7, left);
             }
             let (text, rest) = rest.split_at_checked(length)?;
             Some((Part::Text(text), rest))

@@ -31,11 +31,47 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// What is out of the bucket, in parts.
+    /// What is out of the bucket: whole tokens, and the parts of one.
     #[inline]
-    fn parts(&self, quota: &Quota, at: u64) -> u128 {
-        let back = u128::from(quota.limit()) * u128::from(at - self.at);
-        in_parts(self.out, quota).saturating_add(self.part.into()).saturating_sub(back)
+    fn out_at(&self, quota: &Quota, at: u64) -> (u64, u64) {
+        let whole = quota.window_millis();
+        let (mut out, mut part) = (self.out, self.part);
+        // The window may have been another when it was counted.
+        if part >= whole {
+            (out, part) = (out + part / whole, part % whole);
+        }
+        let elapsed = at.saturating_sub(self.at);
+        if elapsed == 0 {
+            return (out, part);
+        }
+        let (back, back_part) = in_tokens(u128::from(quota.limit()) * u128::from(elapsed), whole);
+        let (rest, borrowed) = part.overflowing_sub(back_part);
+        match out.checked_sub(back).and_then(|out| out.checked_sub(borrowed.into())) {
+            Some(out) => (out, if borrowed { rest.wrapping_add(whole) } else { rest }),
+            None => (0, 0),
+        }
+    }
+
+    /// Where more is out than there may be.
+    #[cold]
+    fn more_of_too_many(&self, quota: &Quota, used: u64, at: u64) -> Option<(u64, u64)> {
+        let then = self.when(quota, used - 1, at)?;
+        Some((then, used - self.used(quota, then).min(used)))
+    }
+
+    /// How long it takes until no more than `target` are out, of so many.
+    #[inline]
+    fn until(quota: &Quota, (out, part): (u64, u64), target: u64) -> Option<u64> {
+        let Some(whole) = out.checked_sub(target) else { return Some(0) };
+        let missing = u128::from(whole) * u128::from(quota.window_millis()) + u128::from(part);
+        match quota.limit() {
+            0 if missing > 0 => None,
+            _ if missing == 0 => Some(0),
+            limit => Some(match u64::try_from(missing) {
+                Ok(missing) => missing.div_ceil(limit),
+                Err(_) => u64::try_from(missing.div_ceil(limit.into())).unwrap_or(u64::MAX),
+            }),
+        }
     }
 }
 
@@ -48,35 +84,42 @@ impl Account for TokenBucket {
         self.at
     }
 
+    #[inline]
     fn used(&self, quota: &Quota, at: u64) -> u64 {
-        let (whole, part) = in_tokens(self.parts(quota, at), quota);
-        whole + u64::from(part > 0)
+        let (out, part) = self.out_at(quota, at);
+        out + u64::from(part > 0)
     }
 
+    #[inline]
     fn when(&self, quota: &Quota, target: u64, at: u64) -> Option<u64> {
-        let missing = self.parts(quota, at).saturating_sub(in_parts(target, quota));
-        if missing == 0 {
-            return Some(at);
-        }
-        (quota.limit() > 0).then(|| at.saturating_add(divided_up(missing, quota.limit())))
+        Self::until(quota, self.out_at(quota, at), target).map(|wait| at.saturating_add(wait))
     }
 
+    #[inline]
     fn more(&self, quota: &Quota, used: u64, at: u64) -> Option<(u64, u64)> {
-        let then = self.when(quota, used - 1, at)?;
-        // Where no more than one token comes back in a millisecond, the next is one.
-        let is_slow = quota.limit() <= quota.window_millis();
-        Some((then, if is_slow { 1 } else { used - self.used(quota, then).min(used) }))
+        let (out, part) = self.out_at(quota, at);
+        if used < out + u64::from(part > 0) || quota.limit() == 0 {
+            return self.more_of_too_many(quota, used, at);
+        }
+        if quota.limit() > quota.window_millis() {
+            return Some((at + 1, used - self.used(quota, at + 1)));
+        }
+        // No more than one token comes back in a millisecond.
+        let missing = if part > 0 { part } else { quota.window_millis() };
+        Some((at + missing.div_ceil(quota.limit()), 1))
     }
 
+    #[inline]
     fn add(&mut self, quota: &Quota, cost: u64, at: u64) -> u64 {
-        let before = self.parts(quota, at);
-        if before == 0 {
+        let (before, part) = self.out_at(quota, at);
+        if (before, part) == (0, 0) {
             self.since = self.since.max(at);
         }
-        let (out, part) = in_tokens(before, quota);
-        let out = out.saturating_add(cost);
-        let is_full = out >= Quota::MAX_LIMIT;
-        (self.at, self.out, self.part) = (at, out.min(Quota::MAX_LIMIT), if is_full { 0 } else { part });
+        self.at = at;
+        (self.out, self.part) = match before.saturating_add(cost) {
+            out if out < Quota::MAX_LIMIT => (out, part),
+            _ => (Quota::MAX_LIMIT, 0),
+        };
         self.out
     }
 
@@ -84,10 +127,10 @@ impl Account for TokenBucket {
         if taken.at < self.since {
             return 0;
         }
-        let come_back = u128::from(quota.limit()) * u128::from(at - taken.at);
-        let still_out = in_parts(taken.level, quota).saturating_sub(come_back) / u128::from(quota.window_millis());
-        let now_out = self.parts(quota, at) / u128::from(quota.window_millis());
-        let back = taken.cost.min(still_out as u64).min(now_out as u64);
+        let then = Self { at: taken.at, out: taken.level, ..Self::default() };
+        let (still_out, _) = then.out_at(quota, at);
+        let (now_out, _) = self.out_at(quota, at);
+        let back = taken.cost.min(still_out).min(now_out);
         self.out -= back;
         back
     }
@@ -107,25 +150,16 @@ impl Account for TokenBucket {
     }
 }
 
-/// Whole tokens, and what is left. Most parts have few digits, and are divided in a quarter of the time.
+/// Whole tokens, and what is left. Most products have few digits, and are divided in a quarter of the time.
 #[inline]
-fn in_tokens(parts: u128, quota: &Quota) -> (u64, u64) {
-    let whole = quota.window_millis();
+fn in_tokens(parts: u128, whole: u64) -> (u64, u64) {
     match u64::try_from(parts) {
         Ok(parts) => (parts / whole, parts % whole),
-        Err(_) => ((parts / u128::from(whole)) as u64, (parts % u128::from(whole)) as u64),
+        Err(_) => in_many_tokens(parts, whole.into()),
     }
 }
 
-#[inline]
-fn divided_up(parts: u128, by: u64) -> u64 {
-    match u64::try_from(parts) {
-        Ok(parts) => parts.div_ceil(by),
-        Err(_) => u64::try_from(parts.div_ceil(by.into())).unwrap_or(u64::MAX),
-    }
-}
-
-#[inline]
-fn in_parts(tokens: u64, quota: &Quota) -> u128 {
-    u128::from(tokens) * u128::from(quota.window_millis())
+#[cold]
+fn in_many_tokens(parts: u128, whole: u128) -> (u64, u64) {
+    (u64::try_from(parts / whole).unwrap_or(u64::MAX), (parts % whole) as u64)
 }

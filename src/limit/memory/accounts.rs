@@ -63,20 +63,15 @@ impl Accounts {
 
     #[inline]
     pub(super) fn take(&mut self, place: &Place, charge: &Charge<'_>, now: Timestamp) -> Result<Taken, Denied> {
-        let memory = charge.ledger.algorithm().memory(charge.quota);
-        self.change(place, charge, now, |counter| {
-            let taken = counter.take(charge.quota, charge.cost, now)?;
-            let over = taken.at().plus(memory);
-            Ok((taken, over))
-        })
+        let until = |taken: &Taken, _: &Counter| taken.at().plus(charge.ledger.algorithm().memory(charge.quota));
+        self.change(place, charge, now, |counter| counter.take(charge.quota, charge.cost, now), until)
     }
 
     pub(super) fn penalise(&mut self, place: &Place, charge: &Charge<'_>, now: Timestamp) -> Standing {
-        let penalised = |counter: &mut Counter| {
-            let standing = counter.penalise(charge.quota, charge.cost, now);
-            Ok((standing, counter.full_at(charge.quota).unwrap_or(Timestamp::from_millis(u64::MAX))))
-        };
-        match self.change(place, charge, now, penalised) {
+        let penalised = |counter: &mut Counter| Ok(counter.penalise(charge.quota, charge.cost, now));
+        let until =
+            |_: &Standing, counter: &Counter| counter.full_at(charge.quota).unwrap_or(Timestamp::from_millis(u64::MAX));
+        match self.change(place, charge, now, penalised, until) {
             Ok(standing) => standing,
             Err(denied) => denied.standing(),
         }
@@ -108,21 +103,22 @@ impl Accounts {
         }
     }
 
-    /// Changes a counter, which is then worth as much as a new one from the moment that `change` tells.
+    /// Changes a counter, which is then worth as much as a new one from the moment that `over` tells.
     #[inline]
     fn change<T>(
         &mut self,
         place: &Place,
         charge: &Charge<'_>,
         now: Timestamp,
-        change: impl FnOnce(&mut Counter) -> Result<(T, Timestamp), Denied>,
+        change: impl FnOnce(&mut Counter) -> Result<T, Denied>,
+        over: impl FnOnce(&T, &Counter) -> Timestamp,
     ) -> Result<T, Denied> {
         let Some(account) = self.table.find_mut(place.hash, |account| account.is(place)) else {
-            return self.begin(place, charge, now, change);
+            return self.begin(place, charge, now, change, over);
         };
         let before = heap(&account.counter);
-        let (answer, over) = change(&mut account.counter)?;
-        account.over = account.over.max(over);
+        let answer = change(&mut account.counter)?;
+        account.over = account.over.max(over(&answer, &account.counter));
         let after = heap(&account.counter);
         if after != before {
             self.heap = self.heap + after - before;
@@ -138,10 +134,12 @@ impl Accounts {
         place: &Place,
         charge: &Charge<'_>,
         now: Timestamp,
-        change: impl FnOnce(&mut Counter) -> Result<(T, Timestamp), Denied>,
+        change: impl FnOnce(&mut Counter) -> Result<T, Denied>,
+        over: impl FnOnce(&T, &Counter) -> Timestamp,
     ) -> Result<T, Denied> {
         let mut counter = self.newcomer(place, charge, now);
-        let (answer, over) = change(&mut counter)?;
+        let answer = change(&mut counter)?;
+        let over = over(&answer, &counter);
         if self.has_room(now) {
             self.heap += heap(&counter);
             let account = Account { code: place.code, ledger: place.ledger, hash: place.hash, over, counter };

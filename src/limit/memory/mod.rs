@@ -73,9 +73,6 @@ struct Locked<'a> {
 /// About how many bytes a part has: few enough to be looked through while its lock is held.
 const PART: usize = 256 << 10;
 
-/// Identities up to this length are their own number.
-const SHORT: usize = 15;
-
 // === impl MemoryLimiter ===
 
 impl MemoryLimiter {
@@ -120,6 +117,7 @@ impl MemoryLimiter {
         (self.inner.shards[part].0.lock(), place)
     }
 
+    #[inline]
     fn take_one(&self, charge: &Charge<'_>) -> Decision {
         let now = self.now();
         let (mut accounts, place) = self.lock(charge.ledger, charge.identity);
@@ -218,15 +216,11 @@ impl Inner {
     /// A number that no other identity has.
     #[inline]
     fn code(&self, identity: &Identity) -> u128 {
-        let bytes = identity.bytes();
-        if bytes.len() <= SHORT {
-            let mut code = [0; 16];
-            code[..bytes.len()].copy_from_slice(bytes);
-            code[SHORT] = bytes.len() as u8;
-            return u128::from_le_bytes(code);
-        }
-        let hash = SipHasher13::new_with_keys(self.secret.0, self.secret.1).hash(bytes);
-        u128::from_le_bytes(hash.as_bytes()) | 0x80 << 120
+        identity.number().unwrap_or_else(|| {
+            let hash = SipHasher13::new_with_keys(self.secret.0, self.secret.1).hash(identity.bytes());
+            // No short identity has this bit.
+            u128::from_le_bytes(hash.as_bytes()) | 0x80 << 120
+        })
     }
 }
 

@@ -39,6 +39,7 @@ fn main() {
         for (verdict, limit) in [("allowed", AMPLE), ("denied", 1)] {
             let mut racers = [
                 governor(limit, keys),
+                governor_that_tells(limit, keys),
                 bartizan("bartizan, bucket", Algorithm::Bucket, limit, keys),
                 bartizan("bartizan, sliding", Algorithm::Sliding, limit, keys),
             ];
@@ -86,6 +87,14 @@ fn quota(limit: u64) -> Quota {
 fn governor<'a>(limit: u64, keys: u64) -> Racer<'a> {
     let limiter = keyed(limit);
     Racer::new("governor", move |number| limiter.check_key(&address(number % keys)).is_ok())
+}
+
+/// As every check of bartizan does, this one tells how much remains.
+fn governor_that_tells<'a>(limit: u64, keys: u64) -> Racer<'a> {
+    let limiter = keyed(limit).with_middleware::<governor::middleware::StateInformationMiddleware>();
+    Racer::new("governor, telling what remains", move |number| {
+        limiter.check_key(&address(number % keys)).map(|state| state.remaining_burst_capacity()).ok()
+    })
 }
 
 fn bartizan<'a>(name: &'static str, algorithm: Algorithm, limit: u64, keys: u64) -> Racer<'a> {
