@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use super::{
     layer::Told,
     policy::{Policy, Unit},
-    text::{Text, quoted, whole_seconds},
+    text::{Text, whole_seconds},
 };
 use crate::{
     digits,
@@ -101,7 +101,7 @@ impl Fields {
 fn described<'a>(policies: impl Iterator<Item = (&'a Policy, &'a Quota)>) -> HeaderValue {
     let mut text = Text::new();
     for (policy, quota) in policies {
-        member(&mut text, policy.name());
+        member(&mut text, policy);
         parameter(&mut text, b";q=", quota.limit());
         match policy.told_unit() {
             Unit::Requests => {}
@@ -123,7 +123,7 @@ fn stood<'a>(
 ) -> (HeaderValue, u64) {
     let (mut text, mut latest_told) = (Text::new(), 0);
     for ((policy, _), standing) in standings {
-        member(&mut text, policy.name());
+        member(&mut text, policy);
         parameter(&mut text, b";r=", standing.remaining());
         let more_after = standing.more_after().filter(|after| latest.is_none_or(|latest| *after <= latest));
         if let Some(after) = more_after {
@@ -135,11 +135,11 @@ fn stood<'a>(
     (value(&text), latest_told)
 }
 
-fn member(text: &mut Text, name: &str) {
+fn member(text: &mut Text, policy: &Policy) {
     if !text.is_empty() {
         text.extend_from_slice(b", ");
     }
-    quoted(text, name);
+    text.extend_from_slice(policy.quoted_name());
 }
 
 fn parameter(text: &mut Text, name: &[u8], number: u64) {

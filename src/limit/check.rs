@@ -1,10 +1,10 @@
 //! What a request is asked for, by which policies.
 
-use http::request::Parts;
 use smallvec::SmallVec;
 
 use super::{
     contract::{Charge, Verdict},
+    head::Head,
     identity::Identity,
     policy::Policy,
 };
@@ -31,18 +31,26 @@ pub(super) type Charges<'a> = SmallVec<[Charge<'a>; 2]>;
 // === impl Check ===
 
 impl Check {
+    /// Adds what the policies say of a request. In place: a check is large, and moving it costs as much as making it.
     #[inline]
-    pub(super) fn of(policies: &[Policy], head: &Parts) -> Self {
-        let concerned = policies.iter().enumerate().filter(|(_, policy)| policy.concerns(head));
-        let items = concerned.filter_map(|(index, policy)| {
+    pub(super) fn add(&mut self, policies: &[Policy], head: &Head<'_>) {
+        for (index, policy) in policies.iter().enumerate() {
+            if !policy.concerns(head) {
+                continue;
+            }
             let quota = match policy.constant() {
                 Some(_) => None,
-                None => Some(policy.quota_of(head)?),
+                None => match policy.quota_of(head) {
+                    Some(quota) => Some(quota),
+                    None => continue,
+                },
             };
-            let (identity, is_nobody) = policy.who(head);
-            Some(Item { policy: index, identity, quota, is_nobody, cost: policy.cost_of(head) })
-        });
-        Self { items: items.collect() }
+            let cost = policy.cost_of(head);
+            self.items.push(Item { policy: index, identity: Identity::new(), quota, is_nobody: false, cost });
+            if let Some(item) = self.items.last_mut() {
+                item.is_nobody = !policy.identify(head, &mut item.identity);
+            }
+        }
     }
 
     /// No policy has anything to say.
@@ -52,7 +60,11 @@ impl Check {
 
     #[inline]
     pub(super) fn charges<'a>(&'a self, policies: &'a [Policy]) -> Charges<'a> {
-        self.items.iter().map(|item| item.charge(policies, item.quota(policies))).collect()
+        let mut charges = Charges::new();
+        for item in &self.items {
+            charges.push(item.charge(policies, item.quota(policies)));
+        }
+        charges
     }
 
     /// The policies that have something to say, with their quotas.

@@ -145,6 +145,14 @@ impl fmt::Debug for Ledger {
 // === impl Verdict ===
 
 impl Verdict {
+    /// A verdict on one charge. For implementations of [`Limiter`].
+    #[inline]
+    pub fn of(decision: Decision) -> Self {
+        let mut decisions = SmallVec::new();
+        decisions.push(decision);
+        Self { decisions }
+    }
+
     /// A verdict of these decisions, one for each charge. For implementations of [`Limiter`].
     pub fn new(decisions: impl IntoIterator<Item = Decision>) -> Self {
         Self { decisions: decisions.into_iter().collect() }

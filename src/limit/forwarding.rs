@@ -7,7 +7,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, header, request::Parts};
 
-use super::{network::Network, peer::Peer};
+use super::{head::Head, network::Network, peer::Peer};
 use crate::error::Error;
 
 /// The proxies in front of this service, and where they write whom they were asked by.
@@ -103,12 +103,17 @@ impl Proxies {
 
     /// The address of the client; `None` when not even that of who is connected is known. Never an IPv4 address in IPv6 clothes.
     pub fn client(&self, request: &Parts) -> Option<IpAddr> {
-        let peer = self.peer.of(&request.extensions);
+        self.client_of(&request.into())
+    }
+
+    #[inline]
+    pub(super) fn client_of(&self, request: &Head<'_>) -> Option<IpAddr> {
+        let peer = self.peer.of(request.extensions);
         match &self.trust {
             Trust::Hops(0) => peer,
-            Trust::Hops(hops) => self.addresses(&request.headers).take(usize::from(*hops)).last().or(peer),
+            Trust::Hops(hops) => self.addresses(request.headers).take(usize::from(*hops)).last().or(peer),
             Trust::Networks(networks) => {
-                let mut told = self.addresses(&request.headers);
+                let mut told = self.addresses(request.headers);
                 let mut client = peer?;
                 while networks.iter().any(|network| network.contains(client))
                     && let Some(before) = told.next()

@@ -2,10 +2,10 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use http::{HeaderName, header, request::Parts};
+use http::{HeaderMap, HeaderName, header, request::Parts};
 use smallvec::SmallVec;
 
-use super::{forwarding::Proxies, identity::Identity};
+use super::{forwarding::Proxies, head::Head, identity::Identity};
 
 /// What of a request tells who takes.
 ///
@@ -138,19 +138,19 @@ impl Key {
     /// Who takes by this request, as the layer counts it; `None` where nothing was found. For asking after an account, or resetting it.
     pub fn identity(&self, request: &Parts) -> Option<Identity> {
         let mut identity = Identity::new();
-        self.identify(request, &mut identity).then_some(identity)
+        self.identify(&request.into(), &mut identity).then_some(identity)
     }
 
     /// Adds to `identity` what is found, and says whether anything was. If not, `identity` is as before.
-    pub(crate) fn identify(&self, request: &Parts, identity: &mut Identity) -> bool {
+    pub(crate) fn identify(&self, request: &Head<'_>, identity: &mut Identity) -> bool {
         let before = identity.length();
         match &self.0 {
             Kind::Everyone => true,
             Kind::Address { proxies, ipv6_prefix } => {
-                proxies.client(request).map(|address| identity.push_address(address, *ipv6_prefix)).is_some()
+                proxies.client_of(request).map(|address| identity.push_address(address, *ipv6_prefix)).is_some()
             }
             Kind::Header(name) => {
-                let value = sole_line(request, name).filter(|value| !value.is_empty());
+                let value = sole_line(request.headers, name).filter(|value| !value.is_empty());
                 value.map(|value| identity.push_text(value)).is_some()
             }
             Kind::Path => {
@@ -163,7 +163,7 @@ impl Key {
             }
             Kind::Host => host(request).map(|host| identity.push_text(&host)).is_some(),
             // What it returns is added here, so that it cannot drop what was found before.
-            Kind::Computed(computed) => computed(request).map(|found| identity.push_all(&found)).is_some(),
+            Kind::Computed(computed) => computed(request.parts()).map(|found| identity.push_all(&found)).is_some(),
             Kind::And(both) => {
                 let is_found = both.iter().all(|key| key.identify(request, identity));
                 if !is_found {
@@ -188,6 +188,15 @@ impl Key {
         }
     }
 
+    /// Whether a function of the program's own is asked.
+    pub(crate) fn reads_parts(&self) -> bool {
+        match &self.0 {
+            Kind::Computed(_) => true,
+            Kind::And(keys) | Kind::Or(keys) => keys.iter().any(Self::reads_parts),
+            _ => false,
+        }
+    }
+
     /// Whether all it finds are addresses.
     fn is_address(&self) -> bool {
         match &self.0 {
@@ -208,17 +217,17 @@ impl Key {
 
 const IPV6_PREFIX: u8 = 56;
 
-fn sole_line<'a>(request: &'a Parts, name: &HeaderName) -> Option<&'a [u8]> {
-    let mut lines = request.headers.get_all(name).iter();
+fn sole_line<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
+    let mut lines = headers.get_all(name).iter();
     let line = lines.next()?;
     lines.next().is_none().then_some(line.as_bytes())
 }
 
-fn host(request: &Parts) -> Option<SmallVec<[u8; 64]>> {
+fn host(request: &Head<'_>) -> Option<SmallVec<[u8; 64]>> {
     let host = match request.uri.host() {
         Some(host) => host.as_bytes(),
         None => {
-            let field = sole_line(request, &header::HOST)?;
+            let field = sole_line(request.headers, &header::HOST)?;
             let colon = field.iter().rposition(|byte| *byte == b':');
             // A port may be empty. RFC 3986, 3.2.3
             match colon.filter(|colon| field[colon + 1..].iter().all(u8::is_ascii_digit)) {

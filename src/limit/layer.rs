@@ -41,6 +41,8 @@ pub(super) struct Shared<L> {
     /// Counts for itself while the limiter cannot be asked.
     pub(super) alone: Option<MemoryLimiter>,
     pub(super) queues: Option<Queues>,
+    /// Some functions of the program's own look at requests.
+    pub(super) reads_parts: bool,
     /// Some requests wait for their turn, or some responses say what they cost.
     pub(super) waits: bool,
     pub(super) counts: Counts,
@@ -228,6 +230,7 @@ impl Plan {
             fields: Fields::new(&self.policies),
             alone,
             queues: self.shaping.map(Queues::new),
+            reads_parts: self.exempt.is_some() || self.policies.iter().any(Policy::reads_parts),
             waits: self.shaping.is_some() || self.policies.iter().any(Policy::settles),
             counts: Counts::default(),
             plan: self,

@@ -83,6 +83,7 @@ mod future;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod head;
 mod identity;
 mod key;
 mod layer;

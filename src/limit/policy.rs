@@ -4,7 +4,13 @@ use std::{fmt, sync::Arc};
 
 use http::{StatusCode, request, response};
 
-use super::{contract::Ledger, identity::Identity, key::Key};
+use super::{
+    contract::Ledger,
+    head::Head,
+    identity::Identity,
+    key::Key,
+    text::{Text, quoted},
+};
 use crate::quota::{Algorithm, Quota};
 
 /// One limit of a [`RateLimitLayer`](super::RateLimitLayer): a [`Quota`], who has it, and what a request costs.
@@ -31,6 +37,8 @@ use crate::quota::{Algorithm, Quota};
 pub struct Policy {
     quota: Quotas,
     ledger: Ledger,
+    /// Its name as answers have it.
+    quoted_name: Arc<[u8]>,
     key: Key,
     cost: Cost,
     unit: Unit,
@@ -158,23 +166,30 @@ impl Policy {
 
     /// Whose request it is. All of whom nothing is found are one.
     pub fn identity(&self, head: &request::Parts) -> Identity {
-        self.who(head).0
+        let mut identity = Identity::new();
+        self.identify(&head.into(), &mut identity);
+        identity
     }
 
-    /// Whose request it is, and whether that is nobody known.
+    /// Adds whose request it is; `false` when that is nobody known.
     #[inline]
-    pub(super) fn who(&self, head: &request::Parts) -> (Identity, bool) {
-        let mut identity = Identity::new();
-        let is_nobody = !self.key.identify(head, &mut identity);
-        if is_nobody {
+    pub(super) fn identify(&self, head: &Head<'_>, identity: &mut Identity) -> bool {
+        let is_known = self.key.identify(head, identity);
+        if !is_known {
             identity.push_nobody();
         }
-        (identity, is_nobody)
+        is_known
+    }
+
+    /// Whether a function of the program's own is asked about a request.
+    pub(super) fn reads_parts(&self) -> bool {
+        let is_computed = matches!(self.quota, Quotas::Computed(_)) || matches!(self.cost, Cost::Computed(_));
+        is_computed || self.only.is_some() || self.key.reads_parts()
     }
 
     /// Whether the request is limited by this at all.
-    pub(super) fn concerns(&self, head: &request::Parts) -> bool {
-        self.only.as_ref().is_none_or(|only| only(head))
+    pub(super) fn concerns(&self, head: &Head<'_>) -> bool {
+        self.only.as_ref().is_none_or(|only| only(head.parts()))
     }
 
     /// The quota, where it is the same for all.
@@ -186,17 +201,17 @@ impl Policy {
     }
 
     /// The quota of a request whose quota is not [constant](Self::constant).
-    pub(super) fn quota_of(&self, head: &request::Parts) -> Option<Quota> {
+    pub(super) fn quota_of(&self, head: &Head<'_>) -> Option<Quota> {
         match &self.quota {
             Quotas::Constant(quota) => Some(quota.clone()),
-            Quotas::Computed(quota) => quota(head),
+            Quotas::Computed(quota) => quota(head.parts()),
         }
     }
 
-    pub(super) fn cost_of(&self, head: &request::Parts) -> u64 {
+    pub(super) fn cost_of(&self, head: &Head<'_>) -> u64 {
         match &self.cost {
             Cost::Constant(cost) => *cost,
-            Cost::Computed(cost) => cost(head),
+            Cost::Computed(cost) => cost(head.parts()),
         }
     }
 
@@ -207,6 +222,10 @@ impl Policy {
 
     pub(super) fn settles(&self) -> bool {
         self.settle.is_some()
+    }
+
+    pub(super) fn quoted_name(&self) -> &[u8] {
+        &self.quoted_name
     }
 
     pub(super) fn told_unit(&self) -> Unit {
@@ -223,9 +242,12 @@ impl Policy {
     }
 
     fn of(name: &str, quota: Quotas) -> Self {
+        let mut quoted_name = Text::new();
+        quoted(&mut quoted_name, name);
         Self {
             quota,
             ledger: Ledger::new(name, Algorithm::default()),
+            quoted_name: quoted_name.as_slice().into(),
             key: Key::peer(),
             cost: Cost::Constant(1),
             unit: Unit::default(),

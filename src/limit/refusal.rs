@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::{
     check::Names,
+    head::Head,
     text::{Text, quoted, whole_seconds},
 };
 use crate::{digits, quota::Retry};
@@ -71,11 +72,11 @@ impl<'a> Refusal<'a> {
     }
 
     /// The same, of this request.
-    pub(super) fn to(self, request: &request::Parts) -> Self {
+    pub(super) fn to(self, request: &Head<'_>) -> Self {
         let grpc = request.headers.get(header::CONTENT_TYPE).and_then(|media| grpc(media.as_bytes()));
         let asked = match grpc {
             Some(media) => Asked::Grpc(media),
-            None if request.method == Method::HEAD => Asked::Head,
+            None if *request.method == Method::HEAD => Asked::Head,
             None => Asked::Http,
         };
         Self { asked, ..self }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts, response};
+use http::{Request, Response, response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -18,6 +18,7 @@ use super::{
     contract::{Charge, Limiter, Verdict},
     failing::Failing,
     future::ResponseFuture,
+    head::Head,
     layer::Shared,
     refusal::Refusal,
 };
@@ -71,30 +72,33 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let shared = &*self.core.shared;
-        let (head, body) = request.into_parts();
-        let is_exempt = shared.plan.exempt.as_ref().is_some_and(|exempt| exempt(&head));
-        let check = if is_exempt { Check::default() } else { Check::of(&shared.plan.policies, &head) };
+        let mut check = Check::default();
+        let request = if shared.reads_parts {
+            let (parts, body) = request.into_parts();
+            if !shared.plan.exempt.as_ref().is_some_and(|exempt| exempt(&parts)) {
+                check.add(&shared.plan.policies, &Head::from(&parts));
+            }
+            Request::from_parts(parts, body)
+        } else {
+            check.add(&shared.plan.policies, &Head::from(&request));
+            request
+        };
         if check.is_empty() {
             shared.counts.exempt.raise();
-            let request = Request::from_parts(head, body);
             return ResponseFuture::forwarded(self.core.origin.begin(request), Dress::NONE);
         }
         (0..check.nobodies()).for_each(|_| shared.counts.nobody.raise());
 
-        if !shared.waits {
-            let verdict = shared.limiter.take_now(&check.charges(&shared.plan.policies));
-            if let Some(verdict) = verdict {
-                return match shared.judge(&check, &verdict, verdict.is_allowed(), &head) {
-                    Judged::Refused(response) => ResponseFuture::refused(response),
-                    Judged::Passes(dress) => {
-                        let request = Request::from_parts(head, body);
-                        ResponseFuture::forwarded(self.core.origin.begin(request), dress)
-                    }
-                };
-            }
+        if !shared.waits
+            && let Some(verdict) = shared.limiter.take_now(&check.charges(&shared.plan.policies))
+        {
+            return match shared.judge(&check, &verdict, verdict.is_allowed(), &Head::from(&request)) {
+                Judged::Refused(response) => ResponseFuture::refused(response),
+                Judged::Passes(dress) => ResponseFuture::forwarded(self.core.origin.begin(request), dress),
+            };
         }
         let core = Arc::clone(&self.core);
-        ResponseFuture::working(async move { core.ask(check, Request::from_parts(head, body)).await })
+        ResponseFuture::working(async move { core.ask(check, request).await })
     }
 }
 
@@ -137,8 +141,8 @@ impl<S, L: Limiter> Core<S, L> {
         if shared.plan.failing == Failing::Open || shared.plan.shadow {
             Ok(self.origin.call(request).await?.map(LimitBody::inner))
         } else {
-            let (head, _) = request.into_parts();
-            Ok(shared.refuse(&head, Refusal::unavailable(check.names(policies))).map(LimitBody::own))
+            let refusal = Refusal::unavailable(check.names(policies));
+            Ok(shared.refuse(&Head::from(&request), refusal).map(LimitBody::own))
         }
     }
 
@@ -156,11 +160,10 @@ impl<S, L: Limiter> Core<S, L> {
     {
         let shared = &*self.shared;
         let (Ok(verdict) | Err(verdict)) = &answer;
-        let (head, body) = request.into_parts();
-        match shared.judge(check, verdict, answer.is_ok() && verdict.is_allowed(), &head) {
+        match shared.judge(check, verdict, answer.is_ok() && verdict.is_allowed(), &Head::from(&request)) {
             Judged::Refused(response) => Ok(response.map(LimitBody::own)),
             Judged::Passes(dress) => {
-                let (mut head, body) = self.origin.call(Request::from_parts(head, body)).await?.into_parts();
+                let (mut head, body) = self.origin.call(request).await?.into_parts();
                 let (Ok(verdict) | Err(verdict)) = answer;
                 shared.settle(limiter, check, verdict, &head).await;
                 dress.put_on(&mut head.headers);
@@ -181,7 +184,7 @@ impl<L: Limiter> Shared<L> {
         }
     }
 
-    fn judge(&self, check: &Check, verdict: &Verdict, is_allowed: bool, head: &Parts) -> Judged {
+    fn judge(&self, check: &Check, verdict: &Verdict, is_allowed: bool, head: &Head<'_>) -> Judged {
         let policies = &self.plan.policies;
         let standings = check.policies(policies).zip(verdict.decisions().iter().map(Decision::standing));
         if is_allowed {
@@ -201,7 +204,7 @@ impl<L: Limiter> Shared<L> {
         }
     }
 
-    fn refuse(&self, head: &Parts, refusal: Refusal<'_>) -> Response<Bytes> {
+    fn refuse(&self, head: &Head<'_>, refusal: Refusal<'_>) -> Response<Bytes> {
         // Only a cache that is further out asks, and it has put the mark there.
         if let Some(mark) = head.extensions.get::<PrivateMark>() {
             mark.raise();

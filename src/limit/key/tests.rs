@@ -91,10 +91,10 @@ fn and_finds_both_or_nothing() {
     let mut parts = request("/a");
     let key = Key::path().and(Key::header(API_KEY));
     let mut identity = Identity::from("before");
-    assert!(!key.identify(&parts, &mut identity));
+    assert!(!key.identify(&(&parts).into(), &mut identity));
     assert_eq!(identity, Identity::from("before"));
     parts.headers.insert(API_KEY, HeaderValue::from_static("k"));
-    assert!(key.identify(&parts, &mut identity));
+    assert!(key.identify(&(&parts).into(), &mut identity));
     assert_eq!(identity, Identity::from("before").text("/a").text("k"));
 }
 
@@ -110,7 +110,7 @@ fn or_tells_what_the_two_find_apart() {
     assert_ne!(key.identity(&by_key), key.identity(&by_user));
 
     let mut nobody = Identity::from("before");
-    assert!(!key.identify(&request("/"), &mut nobody));
+    assert!(!key.identify(&(&request("/")).into(), &mut nobody));
     assert_eq!(nobody, Identity::from("before"));
 
     by_key.extensions.insert(IpAddr::from([192, 0, 2, 1]));

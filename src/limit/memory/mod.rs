@@ -157,7 +157,7 @@ impl Limiter for MemoryLimiter {
     #[inline]
     fn take_now(&self, charges: &[Charge<'_>]) -> Option<Verdict> {
         Some(match charges {
-            [charge] => Verdict::new([self.take_one(charge)]),
+            [charge] => Verdict::of(self.take_one(charge)),
             charges => self.take_all(charges),
         })
     }

@@ -3,7 +3,7 @@ use smallvec::smallvec;
 
 use super::*;
 
-fn request(method: Method, media: Option<&str>) -> request::Parts {
+fn request(method: Method, media: Option<&str>) -> http::request::Parts {
     let mut builder = http::Request::builder().method(method);
     if let Some(media) = media {
         builder = builder.header(header::CONTENT_TYPE, media);
@@ -19,7 +19,7 @@ const SOON: Retry = Retry::After(Duration::from_millis(1));
 
 #[test]
 fn a_refusal_is_a_problem() {
-    let response = exceeded(SOON).to(&request(Method::GET, None)).respond();
+    let response = exceeded(SOON).to(&(&request(Method::GET, None)).into()).respond();
     assert_eq!(response.status(), 429);
     assert_eq!(response.headers()["content-type"], "application/problem+json");
     assert_eq!(response.headers()["cache-control"], "no-store");
@@ -37,7 +37,8 @@ fn a_refusal_is_a_problem() {
 
 #[test]
 fn counts_that_cannot_be_asked_are_a_503() {
-    let refusal = Refusal::unavailable(smallvec!["hourly"]).to(&request(Method::POST, Some("application/json")));
+    let refusal =
+        Refusal::unavailable(smallvec!["hourly"]).to(&(&request(Method::POST, Some("application/json"))).into());
     assert_eq!((refusal.reason(), refusal.policies()), (Reason::Unavailable, &["hourly"][..]));
     let response = refusal.respond();
     assert_eq!(response.status(), 503);
@@ -50,7 +51,7 @@ fn counts_that_cannot_be_asked_are_a_503() {
 #[test]
 fn head_is_told_as_get_is_without_the_body() {
     let [get, head] =
-        [Method::GET, Method::HEAD].map(|method| exceeded(Retry::Never).to(&request(method, None)).respond());
+        [Method::GET, Method::HEAD].map(|method| exceeded(Retry::Never).to(&(&request(method, None)).into()).respond());
     assert_eq!((head.status(), head.body().len()), (get.status(), 0));
     assert_eq!(head.headers()["content-length"], get.body().len().to_string());
     assert_eq!(head.headers()["content-type"], get.headers()["content-type"]);
@@ -74,7 +75,7 @@ fn grpc_is_answered_in_the_head_alone() {
         ("application/grpc-web+proto", "application/grpc-web"),
         ("application/grpc-web-text", "application/grpc-web-text"),
     ] {
-        let refusal = exceeded(SOON).to(&request(Method::POST, Some(media)));
+        let refusal = exceeded(SOON).to(&(&request(Method::POST, Some(media))).into());
         assert!(refusal.is_grpc(), "{media}");
         let response = refusal.respond();
         assert_eq!((response.status(), response.body().len()), (StatusCode::OK, 0), "{media}");
@@ -85,11 +86,11 @@ fn grpc_is_answered_in_the_head_alone() {
         assert!(["1000", "2000"].contains(&pushback), "{media}: {pushback}");
     }
     for media in ["application/grpcx", "application/json", "application/grp", ""] {
-        assert!(!exceeded(SOON).to(&request(Method::POST, Some(media))).is_grpc(), "{media}");
+        assert!(!exceeded(SOON).to(&(&request(Method::POST, Some(media))).into()).is_grpc(), "{media}");
     }
     let grpc = request(Method::POST, Some("application/grpc"));
-    assert_eq!(exceeded(Retry::Never).to(&grpc).respond().headers()["grpc-retry-pushback-ms"], "-1");
-    assert_eq!(Refusal::unavailable(smallvec!["a"]).to(&grpc).respond().headers()["grpc-status"], "14");
+    assert_eq!(exceeded(Retry::Never).to(&(&grpc).into()).respond().headers()["grpc-retry-pushback-ms"], "-1");
+    assert_eq!(Refusal::unavailable(smallvec!["a"]).to(&(&grpc).into()).respond().headers()["grpc-status"], "14");
 }
 
 proptest! {
