@@ -56,7 +56,7 @@ pub mod error;
 pub mod expiry;
 #[cfg(feature = "limit")]
 pub mod limit;
-#[cfg(any(feature = "cache", feature = "limit", feature = "redis"))]
+#[cfg(any(feature = "cache", feature = "limit", feature = "redis", feature = "session"))]
 #[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only the cache counts and spawns"))]
 mod observe;
 #[cfg(any(feature = "cache", feature = "limit"))]
@@ -65,6 +65,8 @@ pub mod private;
 pub mod quota;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "session")]
+pub mod session;
 pub mod store;
 
 #[cfg(feature = "cache")]
