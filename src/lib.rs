@@ -76,6 +76,8 @@ pub use error::Error;
 pub use limit::RateLimitLayer;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
+#[cfg(feature = "session")]
+pub use session::MemorySessions;
 pub use store::{BoxStore, memory::Memory};
 #[cfg(feature = "redis")]
 pub use store::{RedisStore, Tiered};

@@ -7,9 +7,13 @@
 //! | [`changes`] | what a request changes in it |
 
 pub mod changes;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod contract;
+mod memory;
 pub mod record;
 mod token;
 
 pub use contract::SessionStore;
+pub use memory::{MemorySessions, SessionUsage};
 pub use token::{RecordId, SecretDigest};

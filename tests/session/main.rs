@@ -1,0 +1,3 @@
+//! What sessions promise.
+
+mod store;
