@@ -77,7 +77,7 @@ pub use limit::RateLimitLayer;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 #[cfg(feature = "session")]
-pub use session::MemorySessions;
+pub use session::{BoxSessions, MemorySessions, Session, SessionLayer};
 pub use store::{BoxStore, memory::Memory};
 #[cfg(feature = "redis")]
 pub use store::{RedisStore, Tiered};

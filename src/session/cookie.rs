@@ -1,0 +1,225 @@
+//! The cookie that carries a session's token.
+
+use std::{fmt::Write as _, time::Duration};
+
+use http::{HeaderMap, header};
+
+/// What the session cookie is called, and what browsers are told of it.
+///
+/// The default is `__Host-id=..; Path=/; Secure; HttpOnly; SameSite=Lax`: browsers take it from this host over TLS alone (on
+/// `localhost` without), send it nowhere else, and show it to no script. It lasts until the browser is closed, or for
+/// [remembered](super::Session::remember) sessions until their absolute deadline.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SessionCookie {
+    name: Box<str>,
+    full_name: Box<str>,
+    domain: Option<Box<str>>,
+    path: Box<str>,
+    same_site: SameSite,
+    partitioned: bool,
+    insecure: bool,
+}
+
+/// With which requests of other sites a browser sends the cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// With none: also who follows a link arrives without a session.
+    Strict,
+    /// When a link is followed, and not with what changes something.
+    Lax,
+    /// With all: the handlers need another protection against forged requests.
+    None,
+}
+
+// === impl SessionCookie ===
+
+impl SessionCookie {
+    /// The default.
+    pub fn new() -> Self {
+        let cookie = Self {
+            name: "id".into(),
+            full_name: Box::default(),
+            domain: None,
+            path: "/".into(),
+            same_site: SameSite::Lax,
+            partitioned: false,
+            insecure: false,
+        };
+        cookie.named()
+    }
+
+    /// Its name, without the prefix. Default: `id`.
+    ///
+    /// # Panics
+    ///
+    /// When `name` is not a token as of RFC 6265, 4.1.1.
+    pub fn name(mut self, name: &str) -> Self {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        assert!(!name.is_empty() && name.bytes().all(is_token), "`{name}` is no name for a cookie");
+        self.name = name.into();
+        self.named()
+    }
+
+    /// Shared with all hosts below `domain`, any of which may then overwrite it: the prefix is `__Secure-`. Default: this host
+    /// alone.
+    ///
+    /// # Panics
+    ///
+    /// When `domain` is not of letters, digits, dots and hyphens.
+    pub fn domain(mut self, domain: &str) -> Self {
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
+        assert!(!domain.is_empty() && domain.bytes().all(is_host), "`{domain}` is no domain for a cookie");
+        self.domain = Some(domain.into());
+        self.named()
+    }
+
+    /// Sent to paths below `path` alone, which keeps nothing secret from the rest of the host: the prefix is `__Secure-`.
+    /// Default: `/`.
+    ///
+    /// # Panics
+    ///
+    /// When `path` does not begin with a slash, or has a semicolon or what is no visible ASCII.
+    pub fn path(mut self, path: &str) -> Self {
+        let is_path = path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';');
+        assert!(is_path, "`{path}` is no path for a cookie");
+        self.path = path.into();
+        self.named()
+    }
+
+    /// With which requests of other sites it is sent. Default: [`SameSite::Lax`].
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.same_site = same_site;
+        self.named()
+    }
+
+    /// Within a page of another site, a jar of its own for each such site (CHIPS). Default: off.
+    pub fn partitioned(mut self) -> Self {
+        self.partitioned = true;
+        self.named()
+    }
+
+    /// Without `Secure` and without a prefix, for development over plain HTTP by another name than `localhost`. Whoever is on
+    /// the way can then read and set it.
+    pub fn danger_insecure(mut self) -> Self {
+        self.insecure = true;
+        self.named()
+    }
+
+    /// # Panics
+    ///
+    /// When browsers would refuse what is asked for.
+    fn named(mut self) -> Self {
+        let wants_secure = self.partitioned || self.same_site == SameSite::None;
+        assert!(!self.insecure || !wants_secure, "`Partitioned` and `SameSite=None` want a secure cookie");
+        let prefix = match (self.insecure, &self.domain, &*self.path) {
+            (true, ..) => "",
+            (false, None, "/") => "__Host-",
+            _ => "__Secure-",
+        };
+        self.full_name = format!("{prefix}{}", self.name).into();
+        self
+    }
+
+    /// The value of the one cookie of this name; none, if there are several of different values: one of them is another's.
+    pub(super) fn find<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+        let lines = headers.get_all(header::COOKIE).into_iter();
+        let mut values = lines.flat_map(|line| line.as_bytes().split(|&byte| byte == b';')).filter_map(|pair| {
+            let rest = pair.trim_ascii_start().strip_prefix(self.full_name.as_bytes())?;
+            Some(rest.strip_prefix(b"=")?.trim_ascii_end())
+        });
+        let first = values.next()?;
+        values.all(|other| other == first).then_some(first)
+    }
+
+    /// A `Set-Cookie` field. Without `value` it removes the cookie, which takes the attributes it was set with.
+    pub(super) fn field(&self, value: Option<&str>, max_age: Option<Duration>) -> String {
+        let mut field = format!("{}={}; Path={}", self.full_name, value.unwrap_or(""), self.path);
+        if let Some(domain) = &self.domain {
+            let _ = write!(field, "; Domain={domain}");
+        }
+        if !self.insecure {
+            field.push_str("; Secure");
+        }
+        field.push_str("; HttpOnly; SameSite=");
+        field.push_str(match self.same_site {
+            SameSite::Strict => "Strict",
+            SameSite::Lax => "Lax",
+            SameSite::None => "None",
+        });
+        if self.partitioned {
+            field.push_str("; Partitioned");
+        }
+        let max_age = if value.is_none() { Some(Duration::ZERO) } else { max_age };
+        if let Some(max_age) = max_age {
+            let _ = write!(field, "; Max-Age={}", max_age.as_secs());
+        }
+        field
+    }
+}
+
+impl Default for SessionCookie {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        lines.iter().map(|line| (header::COOKIE, line.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        for (lines, found) in [
+            (&["__Host-id=x"][..], Some("x")),
+            (&["a=b; __Host-id=x ; c=d"], Some("x")),
+            (&["a=b;__Host-id=x"], Some("x")),
+            (&["a=b", "__Host-id=x"], Some("x")),
+            (&["__Host-id=x; __Host-id=x"], Some("x")),
+            (&["__Host-id=x; __Host-id=y"], None),
+            (&["__Host-id=x", "__Host-id=y"], None),
+            (&["__host-id=x"], None),
+            (&["__Host-idx=x"], None),
+            (&["__Host-id"], None),
+            (&["id=x", "x__Host-id=x"], None),
+            (&["__Host-id="], Some("")),
+            (&[], None),
+        ] {
+            let headers = headers(lines);
+            assert_eq!(SessionCookie::new().find(&headers), found.map(str::as_bytes), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_prefix_tells_what_browsers_hold_it_to() {
+        let field = |cookie: SessionCookie| cookie.field(Some("x"), None);
+        assert_eq!(field(SessionCookie::new()), "__Host-id=x; Path=/; Secure; HttpOnly; SameSite=Lax");
+        let wide = SessionCookie::new().name("sid").domain("example.com").same_site(SameSite::Strict);
+        assert_eq!(field(wide), "__Secure-sid=x; Path=/; Domain=example.com; Secure; HttpOnly; SameSite=Strict");
+        let embedded = SessionCookie::new().same_site(SameSite::None).partitioned();
+        assert_eq!(field(embedded), "__Host-id=x; Path=/; Secure; HttpOnly; SameSite=None; Partitioned");
+        assert_eq!(field(SessionCookie::new().danger_insecure()), "id=x; Path=/; HttpOnly; SameSite=Lax");
+    }
+
+    #[test]
+    #[should_panic(expected = "want a secure cookie")]
+    fn what_browsers_would_refuse_is_refused_at_once() {
+        let _ = SessionCookie::new().danger_insecure().partitioned();
+    }
+
+    proptest! {
+        #[test]
+        fn any_header_is_read_without_a_panic(line in "[ -~]{0,200}") {
+            let headers = headers(&[&line]);
+            let found = SessionCookie::new().find(&headers);
+            prop_assert!(found.is_none() || line.contains("__Host-id="));
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What becomes of a session when its handler has answered.
+
+use http::StatusCode;
+
+use super::{
+    changes::{Changes, Rotation},
+    contract::{Applied, Creation, NewRecord, SessionStore as _, Stamped},
+    layer::Shared,
+    record::{Head, Lifetime},
+    session::{Session, superseded},
+    token::Token,
+    transport::Told,
+    view::{Base, Standing, View},
+};
+use crate::{clock::Timestamp, error::Error, observe::event};
+
+/// In the extensions of a response whose session could not be saved: why.
+#[derive(Clone, Debug)]
+pub struct Unsaved(Error);
+
+/// What the response is to be given.
+pub(super) struct Saved {
+    pub(super) told: Option<Told>,
+    pub(super) destroyed: bool,
+    pub(super) unsaved: Option<Unsaved>,
+}
+
+/// How often an id that is taken is drawn anew. Once is never needed.
+const DRAWS: usize = 3;
+
+// === impl Unsaved ===
+
+impl Unsaved {
+    /// Why.
+    pub fn error(&self) -> &Error {
+        &self.0
+    }
+
+    /// 409 where the rights changed meanwhile, 413 where the session would take too much, 503 where the store is at fault.
+    pub fn status(&self) -> StatusCode {
+        status_of(&self.0)
+    }
+}
+
+/// What an error of a session is to a client.
+pub(super) fn status_of(error: &Error) -> StatusCode {
+    match error.code() {
+        Some("SUPERSEDED") => StatusCode::CONFLICT,
+        Some("TOO_LARGE") => StatusCode::PAYLOAD_TOO_LARGE,
+        _ if error.is_unavailable() || error.is_refused() => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Saves what was changed in `session`, and seals it.
+pub(super) async fn save(session: Session) -> Saved {
+    let mut view = session.seal().await;
+    let Some(view) = view.as_mut() else { return Saved { told: None, destroyed: false, unsaved: None } };
+    let destroyed = view.destroyed;
+    let told = match save_view(&session, view).await {
+        Ok(told) => Ok(told.or(destroyed.then_some(Told::Removed))),
+        Err(error) => Err((error, destroyed.then_some(Told::Removed))),
+    };
+    match told {
+        Ok(told) => Saved { told, destroyed, unsaved: None },
+        Err((error, told)) => {
+            session.shared().counts.unsaved.raise();
+            event!(%error, "session not saved");
+            Saved { told, destroyed, unsaved: Some(Unsaved(error)) }
+        }
+    }
+}
+
+async fn save_view(session: &Session, view: &mut View) -> Result<Option<Told>, Error> {
+    let is_changed = !view.changes.is_touch() || view.rights.is_some();
+    match (&view.standing, &view.base) {
+        // Nothing could be changed.
+        (Standing::Superseded, _) => Ok(None),
+        (Standing::Cut(error), _) if is_changed => Err(error.clone()),
+        (Standing::Cut(_), _) => Ok(None),
+        (Standing::Owner, None) if is_changed => create(session, view).await,
+        (Standing::Owner, None) => Ok(None),
+        (Standing::Owner, Some(base)) => {
+            let token = base.token;
+            apply(session, &token, view, is_changed).await
+        }
+    }
+}
+
+async fn create(session: &Session, view: &View) -> Result<Option<Told>, Error> {
+    let shared = session.shared();
+    let rights = view.rights.clone();
+    for _ in 0..DRAWS {
+        let token = Token::random()?;
+        let new = NewRecord {
+            id: token.record_id(),
+            secret: token.digest(),
+            lifetime: rights.as_ref().map_or(shared.plan.lifetime, |rights| rights.lifetime),
+            principal: rights.as_ref().and_then(|rights| rights.principal.clone()),
+            client: session.client().clone(),
+            changes: view.changes.clone(),
+        };
+        match shared.store.create(new).await? {
+            Creation::Created(stamped) => {
+                shared.counts.created.raise();
+                return Ok(Some(told(token, &stamped)));
+            }
+            Creation::Exists => {}
+            Creation::TooLarge => return Err(session.too_large()),
+        }
+    }
+    Err(Error::undecodable("the store has every id that is drawn"))
+}
+
+async fn apply(session: &Session, token: &Token, view: &View, is_changed: bool) -> Result<Option<Told>, Error> {
+    let Some(Base { loaded, .. }) = &view.base else { return Ok(None) };
+    let (shared, head) = (session.shared(), &loaded.record.head);
+    let next = rotation(session, token, view, head, loaded.now)?;
+    let asked = is_changed || (view.renew && next.is_some());
+    if !asked && next.is_none() && !is_touch_due(shared, head, loaded.now) {
+        return Ok(None);
+    }
+    let (rotated, rotation) = next.unzip();
+    let changes = Changes { rotation, ..view.changes.clone() };
+    match shared.store.apply(&token.record_id(), head.generation, changes).await {
+        Ok(Applied::Done(stamped)) => {
+            shared.counts.saved.raise();
+            let is_ours = |rotated: &Token| stamped.head.secret == rotated.digest();
+            Ok(rotated.filter(is_ours).map(|rotated| told(rotated, &stamped)))
+        }
+        // As if this request had come just before it ended; but nobody is told to be logged in to what is no more.
+        Ok(Applied::Gone) if view.rights.is_none() => Ok(None),
+        Ok(Applied::Gone | Applied::Superseded | Applied::Differs(_)) if asked => Err(superseded()),
+        Ok(Applied::TooLarge) => Err(session.too_large()),
+        Err(error) if asked => Err(error),
+        // The handler changed nothing: that it could not be touched is no failure of the request.
+        Ok(_) | Err(_) => Ok(None),
+    }
+}
+
+/// The next secret, if there is to be one.
+fn rotation(
+    session: &Session,
+    token: &Token,
+    view: &View,
+    head: &Head,
+    now: Timestamp,
+) -> Result<Option<(Token, Rotation)>, Error> {
+    let plan = &session.shared().plan;
+    if let Some(rights) = view.rights.clone() {
+        let next = token.rotated()?;
+        let rotation = Rotation::Rights {
+            to: next.digest(),
+            overlap: plan.overlap,
+            principal: rights.principal,
+            lifetime: rights.lifetime,
+            client: session.client().clone(),
+        };
+        return Ok(Some((next, rotation)));
+    }
+    let is_due = plan.renew_after.is_some_and(|interval| now.since(head.renewed) >= interval);
+    // Who came with a retired secret is given no other: the client has a later one, or will have.
+    if !(view.renew || is_due) || head.secret != token.digest() {
+        return Ok(None);
+    }
+    let next = token.rotated()?;
+    let rotation = Rotation::Renewal { from: token.digest(), to: next.digest(), overlap: plan.overlap };
+    Ok(Some((next, rotation)))
+}
+
+fn is_touch_due(shared: &Shared, head: &Head, now: Timestamp) -> bool {
+    let share = head.lifetime.idle / 100 * u32::from(shared.plan.touch_after);
+    now.since(head.seen) >= shared.plan.jitter.shorten(share, rand::random())
+}
+
+fn told(token: Token, stamped: &Stamped) -> Told {
+    let Stamped { head, now } = stamped;
+    let Lifetime { kept_by_client, .. } = head.lifetime;
+    Told::Token(token, kept_by_client.then(|| head.ends.since(*now)))
+}

@@ -1,0 +1,494 @@
+//! The handle that handlers hold.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use http::Extensions;
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
+
+use super::{
+    changes::Changes,
+    contract::{Applied, SessionStore as _},
+    layer::{OnOutage, Shared},
+    record::{Client, Head, Principal, Shows},
+    token::RecordId,
+    transport::Presented,
+    view::{Base, Rights, Standing, View},
+};
+use crate::{clock::Timestamp, error::Error, private::PrivateMark};
+
+/// The session of a request.
+///
+/// It is in the extensions of each request that comes through a [`SessionLayer`](super::SessionLayer), and an axum extractor. A
+/// clone is the same session; several may be used at once. Nothing is read before the first method is called, one load serves the
+/// whole request, and what is changed is saved when the handler has answered, before the head of the response leaves. [The
+/// module](super) says what parallel requests see of each other.
+///
+/// # Errors
+///
+/// Of every method:
+///
+/// | | |
+/// |---|---|
+/// | [`is_unavailable`](Error::is_unavailable) | the store could not be asked |
+/// | [`is_undecodable`](Error::is_undecodable) | a value is not of the type that was asked for |
+/// | [`is_invalid`](Error::is_invalid) | a name that is empty or has more than 255 bytes, a value that cannot be written, a change after the head of the response left |
+/// | [`is_refused`](Error::is_refused), code `SUPERSEDED` | a change in a request that came with a secret from before a change of rights, and sees an empty session |
+/// | [`is_refused`](Error::is_refused), code `TOO_LARGE` | the fields would take more than the store allows |
+/// | [`is_refused`](Error::is_refused), another code | the store has no room |
+///
+/// With the feature `axum` an error is a response: 503, 500, 500, 409, 413, 503.
+///
+/// # Cancellation
+///
+/// Methods can be cancelled: what they were to change is then changed in whole or not at all.
+#[derive(Clone)]
+pub struct Session(Arc<Core>);
+
+/// What the clones of a handle share.
+struct Core {
+    shared: Arc<Shared>,
+    presented: Presented,
+    mark: PrivateMark,
+    client: Client,
+    phase: AtomicU8,
+    /// Nothing until it was loaded. Held while the store is asked, so that one load serves all.
+    view: Mutex<Option<View>>,
+}
+
+/// What is known of a session, besides what handlers put there. All times are the store's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// When it was begun.
+    pub created: Timestamp,
+    /// When it was last used, give or take [a share of the idle time](super::SessionLayer::touch_after).
+    pub seen: Timestamp,
+    /// When its principal logged in.
+    pub authenticated: Option<Timestamp>,
+    /// When it ends, unless it is used again before.
+    pub expires: Timestamp,
+    /// When it ends in any case.
+    pub ends: Timestamp,
+    /// What it was begun, or logged in, from: what [`client_by`](super::SessionLayer::client_by) made of the request.
+    pub client: Client,
+}
+
+/// One of the sessions of a principal.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Device {
+    /// Names the session, and opens nothing.
+    pub id: RecordId,
+    /// What is known of it.
+    pub info: SessionInfo,
+    /// Whether it is the session of this request.
+    pub is_current: bool,
+}
+
+type Guard<'a> = MappedMutexGuard<'a, View>;
+
+/// Nobody has used the handle.
+const UNTOUCHED: u8 = 0;
+/// It was used.
+const TOUCHED: u8 = 1;
+/// The head of the response has left: nothing is saved any more.
+const SEALED: u8 = 2;
+
+/// How often [`Session::update`] meets with another's change before it gives up. Each time somebody else has got on.
+const UPDATES: usize = 1000;
+
+// === impl Session ===
+
+impl Session {
+    pub(super) fn new(shared: Arc<Shared>, presented: Presented, mark: PrivateMark, client: Client) -> Self {
+        let phase = AtomicU8::new(UNTOUCHED);
+        Self(Arc::new(Core { shared, presented, mark, client, phase, view: Mutex::new(None) }))
+    }
+
+    /// The session of the request that has these extensions; `None` without the layer.
+    pub fn of(extensions: &Extensions) -> Option<&Self> {
+        extensions.get()
+    }
+
+    /// The value `name`.
+    pub async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let view = self.view().await?;
+        view.value(name).map(|bytes| self.0.shared.plan.codec.decode(name, bytes)).transpose()
+    }
+
+    /// Writes the value `name`. Of parallel requests that write the same one the last counts: see [`update`](Self::update).
+    pub async fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
+        let bytes = self.encode(name, value)?;
+        self.grow(name.len() + bytes.len(), |view| view.write(name, Some(bytes))).await
+    }
+
+    /// Removes the value `name`, of whatever type it is.
+    pub async fn remove(&self, name: &str) -> Result<(), Error> {
+        self.change(|view| view.write(name, None)).await
+    }
+
+    /// Removes the value `name` and gives it. Two requests at the same time may both get it.
+    pub async fn take<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        let mut view = self.view().await?;
+        let Some(bytes) = view.value(name) else { return Ok(None) };
+        let value = self.0.shared.plan.codec.decode(name, bytes)?;
+        self.may_write(&view)?;
+        view.write(name, None);
+        Ok(Some(value))
+    }
+
+    /// Writes what `change` makes of the value `name`, and gives it. No parallel change of this value is lost: `change` is
+    /// called again where there was one.
+    ///
+    /// In a session that was there before, this is done at once, whatever becomes of the request: a round trip, and one more
+    /// for each change that came between.
+    pub async fn update<T>(&self, name: &str, mut change: impl FnMut(Option<T>) -> T) -> Result<T, Error>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        let codec = self.0.shared.plan.codec;
+        let mut view = self.view().await?;
+        self.may_write(&view)?;
+        for _ in 0..UPDATES {
+            let before = view.value(name).map(|bytes| codec.decode(name, bytes)).transpose()?;
+            let bytes = self.encode(name, &change(before))?;
+            let (Some(expected), Some(base)) = (view.expected(name), &view.base) else {
+                view.write(name, Some(bytes.clone()));
+                return codec.decode(name, &bytes);
+            };
+            let (id, generation) = (base.token.record_id(), base.loaded.record.head.generation);
+            let values = [(name.into(), Some(bytes.clone()))].into();
+            let changes = Changes { expected: Some(expected), values, ..Changes::default() };
+            match self.0.shared.store.apply(&id, generation, changes).await? {
+                Applied::Done(stamped) => {
+                    view.learn(name, Some(bytes.clone()), Some(stamped));
+                    return codec.decode(name, &bytes);
+                }
+                Applied::Differs(value) => view.learn(name, value, None),
+                // It ended after this request saw it: no one will see the value.
+                Applied::Gone => return codec.decode(name, &bytes),
+                Applied::Superseded => return Err(superseded()),
+                Applied::TooLarge => return Err(self.too_large()),
+            }
+        }
+        Err(Error::timed_out(&format!("the value of `{name}` changed {UPDATES} times while it was updated")))
+    }
+
+    /// The counter `name`; zero, if nothing was added yet.
+    pub async fn counter(&self, name: &str) -> Result<i64, Error> {
+        Ok(self.view().await?.counter(name))
+    }
+
+    /// Adds to the counter `name`, and gives the sum as this request sees it. What parallel requests add is added up; the sum
+    /// stays within `i64`.
+    pub async fn increment(&self, name: &str, add: i64) -> Result<i64, Error> {
+        check(name)?;
+        self.grow(name.len() + 8, |view| {
+            view.add(name, add);
+            view.counter(name)
+        })
+        .await
+    }
+
+    /// Sets the counter `name` to zero.
+    pub async fn reset_counter(&self, name: &str) -> Result<(), Error> {
+        self.change(|view| view.reset(name)).await
+    }
+
+    /// The members of the set `name`, in the order of their bytes.
+    pub async fn members<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, Error> {
+        let members = self.view().await?.members(name);
+        members.iter().map(|bytes| self.0.shared.plan.codec.decode(name, bytes)).collect()
+    }
+
+    /// Whether the set `name` has `member`.
+    pub async fn has_member<T: Serialize + ?Sized>(&self, name: &str, member: &T) -> Result<bool, Error> {
+        let bytes = self.encode(name, member)?;
+        Ok(self.view().await?.has_member(name, &bytes))
+    }
+
+    /// Adds a member to the set `name`; `false` if it was there. What parallel requests add is all there.
+    pub async fn add_member<T: Serialize + ?Sized>(&self, name: &str, member: &T) -> Result<bool, Error> {
+        let bytes = self.encode(name, member)?;
+        self.grow(name.len() + bytes.len(), |view| view.add_member(name, bytes)).await
+    }
+
+    /// Removes a member from the set `name`; `false` if it was not there.
+    pub async fn remove_member<T: Serialize + ?Sized>(&self, name: &str, member: &T) -> Result<bool, Error> {
+        let bytes = self.encode(name, member)?;
+        self.change(|view| view.remove_member(name, bytes)).await
+    }
+
+    /// Leaves a message for the next page: the value `flash:name`.
+    pub async fn flash<T: Serialize + ?Sized>(&self, name: &str, message: &T) -> Result<(), Error> {
+        self.insert(&format!("flash:{name}"), message).await
+    }
+
+    /// Takes the message that was left under `name`.
+    pub async fn take_flash<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
+        self.take(&format!("flash:{name}")).await
+    }
+
+    /// Removes all values, counters and sets, also those that a parallel request has just written. Who is logged in stays so.
+    pub async fn clear(&self) -> Result<(), Error> {
+        self.change(View::clear).await
+    }
+
+    /// Who is logged in.
+    pub async fn principal(&self) -> Result<Option<Principal>, Error> {
+        Ok(self.view().await?.principal().cloned())
+    }
+
+    /// Logs somebody in: to be called once they have shown who they are, also when they show it again.
+    ///
+    /// The fields stay; the deadlines begin anew; the client is given another secret. Requests under way with the one so far
+    /// see an empty session until [the overlap](super::SessionLayer::overlap) is over, and can change nothing.
+    ///
+    /// # Errors
+    ///
+    /// Also when `name` is empty or has more than 255 bytes ([`is_invalid`](Error::is_invalid)).
+    pub async fn set_principal(&self, name: impl AsRef<str> + Send) -> Result<(), Error> {
+        let principal = Principal::new(name)?;
+        self.change_rights(Some(principal), false).await
+    }
+
+    /// Nobody is logged in from now on; the fields stay. Otherwise as [`set_principal`](Self::set_principal). To log out,
+    /// [`destroy`](Self::destroy) the session.
+    pub async fn remove_principal(&self) -> Result<(), Error> {
+        self.change_rights(None, false).await
+    }
+
+    /// Lets the session live as long as the layer says of [remembered](super::SessionLayer::remembered) ones, and the client keep
+    /// it when it is closed. With [`set_principal`](Self::set_principal), before or after it; alone, it is a change of rights
+    /// itself.
+    pub async fn remember(&self) -> Result<(), Error> {
+        let principal = self.view().await?.principal().cloned();
+        self.change_rights(principal, true).await
+    }
+
+    /// Gives the client another secret. The one so far is good for [the overlap](super::SessionLayer::overlap), so that requests
+    /// under way go on. Without a session nothing happens.
+    pub async fn renew(&self) -> Result<(), Error> {
+        self.change(|view| view.renew = true).await
+    }
+
+    /// Ends the session, at once and for good, whatever becomes of the request. The response has the client forget its token.
+    /// What the handler writes afterwards begins another session.
+    ///
+    /// # Errors
+    ///
+    /// Where the store could not be told, the session goes on.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let mut view = self.view().await?;
+        self.may_write(&view)?;
+        let had_one = match &view.base {
+            Some(base) => {
+                self.0.shared.store.destroy(&base.token.record_id()).await?;
+                self.0.shared.counts.destroyed.raise();
+                true
+            }
+            None => view.destroyed,
+        };
+        *view = View { destroyed: had_one, ..View::empty(Standing::Owner) };
+        Ok(())
+    }
+
+    /// What is known of the session; `None` while it is not in the store.
+    pub async fn info(&self) -> Result<Option<SessionInfo>, Error> {
+        Ok(self.view().await?.head().map(SessionInfo::from))
+    }
+
+    /// The sessions of who is logged in, the last used first; none, if nobody is.
+    pub async fn devices(&self) -> Result<Vec<Device>, Error> {
+        let (principal, current) = self.who().await?;
+        let Some(principal) = principal else { return Ok(Vec::new()) };
+        self.0.shared.devices(&principal, current).await
+    }
+
+    /// Ends one of the sessions of who is logged in, at once; `false` if it is none of theirs.
+    pub async fn destroy_device(&self, id: &RecordId) -> Result<bool, Error> {
+        if !self.devices().await?.iter().any(|device| device.id == *id) {
+            return Ok(false);
+        }
+        self.0.shared.store.destroy(id).await
+    }
+
+    /// Ends the other sessions of who is logged in, at once; tells how many ended.
+    pub async fn destroy_others(&self) -> Result<usize, Error> {
+        let (principal, current) = self.who().await?;
+        match principal {
+            Some(principal) => self.0.shared.store.destroy_all(&principal, current).await,
+            None => Ok(0),
+        }
+    }
+
+    /// Seals a handle that nobody has used. Otherwise it is to be [saved](super::save).
+    pub(super) fn seal_untouched(&self) -> bool {
+        self.0.phase.compare_exchange(UNTOUCHED, SEALED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Ends the time for changes, where none is to be saved.
+    pub(super) fn seal_unsaved(&self) {
+        self.0.phase.store(SEALED, Ordering::Release);
+    }
+
+    /// Ends the time for changes, and gives what was seen; `None` if nothing was.
+    pub(super) async fn seal(&self) -> MutexGuard<'_, Option<View>> {
+        let view = self.0.view.lock().await;
+        self.0.phase.store(SEALED, Ordering::Release);
+        view
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    pub(super) fn too_large(&self) -> Error {
+        let allowed = self.0.shared.store.field_bytes();
+        Error::refused(&format!("the session would take more than the {allowed} bytes that are allowed"), "TOO_LARGE")
+    }
+
+    async fn who(&self) -> Result<(Option<Principal>, Option<RecordId>), Error> {
+        let view = self.view().await?;
+        self.may_read_store(&view)?;
+        Ok((view.principal().cloned(), view.base.as_ref().map(|base| base.token.record_id())))
+    }
+
+    async fn change_rights(&self, principal: Option<Principal>, remember: bool) -> Result<(), Error> {
+        let mut view = self.view().await?;
+        self.may_write(&view)?;
+        self.may_read_store(&view)?;
+        let plan = &self.0.shared.plan;
+        let lifetime = match &view.rights {
+            _ if remember => plan.remembered,
+            Some(rights) => rights.lifetime,
+            None => plan.lifetime,
+        };
+        view.rights = Some(Rights::new(principal, lifetime));
+        Ok(())
+    }
+
+    /// Makes a change that takes no room.
+    async fn change<T>(&self, change: impl FnOnce(&mut View) -> T) -> Result<T, Error> {
+        let mut view = self.view().await?;
+        self.may_write(&view)?;
+        Ok(change(&mut view))
+    }
+
+    /// Makes a change that takes up to `bytes` more, unless that is more than is allowed.
+    async fn grow<T>(&self, bytes: usize, change: impl FnOnce(&mut View) -> T) -> Result<T, Error> {
+        let mut view = self.view().await?;
+        self.may_write(&view)?;
+        let allowed = self.0.shared.store.field_bytes();
+        if view.weight_at_most() + bytes <= allowed {
+            return Ok(change(&mut view));
+        }
+        let before = view.changes.clone();
+        let answer = change(&mut view);
+        if view.weight() > allowed {
+            view.changes = before;
+            return Err(self.too_large());
+        }
+        Ok(answer)
+    }
+
+    fn encode<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<Bytes, Error> {
+        check(name)?;
+        self.0.shared.plan.codec.encode(name, value).map(Bytes::from)
+    }
+
+    fn may_write(&self, view: &View) -> Result<(), Error> {
+        if self.0.phase.load(Ordering::Acquire) == SEALED {
+            return Err(Error::invalid("the head of the response has left: the session is changed before that"));
+        }
+        match view.standing {
+            Standing::Superseded => Err(superseded()),
+            Standing::Owner | Standing::Cut(_) => Ok(()),
+        }
+    }
+
+    /// What asks the store itself cannot go on without it.
+    fn may_read_store(&self, view: &View) -> Result<(), Error> {
+        match &view.standing {
+            Standing::Cut(error) => Err(error.clone()),
+            Standing::Owner | Standing::Superseded => Ok(()),
+        }
+    }
+
+    async fn view(&self) -> Result<Guard<'_>, Error> {
+        // Each time: a cache asks whether the mark rose since it took over.
+        self.0.mark.raise();
+        let _ = self.0.phase.compare_exchange(UNTOUCHED, TOUCHED, Ordering::AcqRel, Ordering::Acquire);
+        let mut view = self.0.view.lock().await;
+        if view.is_none() {
+            *view = Some(self.load().await?);
+        }
+        Ok(MutexGuard::map(view, |view| view.get_or_insert_with(|| View::empty(Standing::Owner))))
+    }
+
+    async fn load(&self) -> Result<View, Error> {
+        let shared = &self.0.shared;
+        let Some(token) = shared.transport.read(&self.0.presented) else { return Ok(View::empty(Standing::Owner)) };
+        let loaded = match shared.store.load(&token.record_id()).await {
+            Ok(loaded) => loaded,
+            Err(error) if shared.plan.on_outage == OnOutage::Proceed => return Ok(View::empty(Standing::Cut(error))),
+            Err(error) => return Err(error),
+        };
+        let shows = loaded.as_ref().and_then(|loaded| loaded.record.head.shows(&token.digest(), loaded.now));
+        Ok(match (loaded, shows) {
+            (Some(loaded), Some(Shows::Session)) => View::of(Base { token, loaded }),
+            (_, Some(Shows::Nothing)) => View::empty(Standing::Superseded),
+            // Nobody's id is taken over: what is written begins a session with an id of ours.
+            _ => {
+                shared.counts.unknown.raise();
+                View::empty(Standing::Owner)
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Session(..)")
+    }
+}
+
+fn check(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > 255 {
+        let message = format!("a name of {} bytes in a session: 1 to 255 are allowed", name.len());
+        return Err(Error::invalid(&message));
+    }
+    Ok(())
+}
+
+#[cold]
+pub(super) fn superseded() -> Error {
+    Error::refused("the rights in this session changed after the request began", "SUPERSEDED")
+}
+
+// === impl SessionInfo ===
+
+impl From<&Head> for SessionInfo {
+    fn from(head: &Head) -> Self {
+        Self {
+            created: head.created,
+            seen: head.seen,
+            authenticated: head.authenticated,
+            expires: head.expires(),
+            ends: head.ends,
+            client: head.client.clone(),
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What one request sees of a session: what was loaded, and over it what the request changed.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+
+use super::{
+    changes::{Addition, Changes, Expected},
+    contract::{Loaded, Stamped},
+    record::{Fields, Head, Lifetime, Principal},
+    token::Token,
+};
+use crate::error::Error;
+
+/// A session as one request sees it.
+pub(super) struct View {
+    /// What the store has; nothing, where no session was begun.
+    pub(super) base: Option<Base>,
+    /// What is to be merged into it.
+    pub(super) changes: Changes,
+    /// Other rights that were asked for.
+    pub(super) rights: Option<Rights>,
+    /// Whether another secret was asked for.
+    pub(super) renew: bool,
+    /// Whether a session was destroyed, so that the client is to forget its token.
+    pub(super) destroyed: bool,
+    pub(super) standing: Standing,
+}
+
+/// A session in the store, and how this request came to it.
+pub(super) struct Base {
+    pub(super) token: Token,
+    pub(super) loaded: Loaded,
+}
+
+#[derive(Clone)]
+pub(super) struct Rights {
+    pub(super) principal: Option<Principal>,
+    pub(super) lifetime: Lifetime,
+}
+
+/// What a request may do with what it sees.
+#[derive(Clone)]
+pub(super) enum Standing {
+    Owner,
+    /// It came with a secret from before a change of rights.
+    Superseded,
+    /// The store could not be asked, and the layer goes on without it.
+    Cut(Error),
+}
+
+// === impl View ===
+
+impl View {
+    /// An empty session.
+    pub(super) fn empty(standing: Standing) -> Self {
+        Self { base: None, changes: Changes::default(), rights: None, renew: false, destroyed: false, standing }
+    }
+
+    pub(super) fn of(base: Base) -> Self {
+        Self { base: Some(base), ..Self::empty(Standing::Owner) }
+    }
+
+    /// The head as the store has it.
+    pub(super) fn head(&self) -> Option<&Head> {
+        self.base.as_ref().map(|base| &base.loaded.record.head)
+    }
+
+    pub(super) fn principal(&self) -> Option<&Principal> {
+        match &self.rights {
+            Some(rights) => rights.principal.as_ref(),
+            None => self.head()?.principal.as_ref(),
+        }
+    }
+
+    pub(super) fn value(&self, name: &str) -> Option<&Bytes> {
+        match self.changes.values.get(name) {
+            Some(written) => written.as_ref(),
+            None => self.fields()?.values.get(name),
+        }
+    }
+
+    pub(super) fn write(&mut self, name: &str, value: Option<Bytes>) {
+        if self.value(name) == value.as_ref() {
+            return;
+        }
+        // A removal of what only this request wrote leaves no trace.
+        if value.is_none() && !self.fields().is_some_and(|fields| fields.values.contains_key(name)) {
+            self.changes.values.remove(name);
+        } else {
+            self.changes.values.insert(name.into(), value);
+        }
+    }
+
+    pub(super) fn counter(&self, name: &str) -> i64 {
+        let kept = || self.fields().and_then(|fields| fields.counters.get(name)).copied().unwrap_or(0);
+        match self.changes.counters.get(name) {
+            Some(addition) => if addition.reset { 0 } else { kept() }.saturating_add(addition.add),
+            None => kept(),
+        }
+    }
+
+    pub(super) fn add(&mut self, name: &str, add: i64) {
+        let pending = self.changes.counters.entry(name.into()).or_default();
+        pending.add = pending.add.saturating_add(add);
+        if *pending == Addition::default() {
+            self.changes.counters.remove(name);
+        }
+    }
+
+    pub(super) fn reset(&mut self, name: &str) {
+        if self.fields().is_some_and(|fields| fields.counters.contains_key(name)) {
+            self.changes.counters.insert(name.into(), Addition { reset: true, add: 0 });
+        } else {
+            self.changes.counters.remove(name);
+        }
+    }
+
+    pub(super) fn members(&self, name: &str) -> BTreeSet<Bytes> {
+        let mut members = self.fields().and_then(|fields| fields.sets.get(name)).cloned().unwrap_or_default();
+        if let Some(pending) = self.changes.sets.get(name) {
+            members.retain(|member| !pending.removed.contains(member));
+            members.extend(pending.added.iter().cloned());
+        }
+        members
+    }
+
+    pub(super) fn has_member(&self, name: &str, member: &[u8]) -> bool {
+        let pending = self.changes.sets.get(name);
+        pending.is_some_and(|pending| pending.added.contains(member))
+            || (self.keeps_member(name, member) && !pending.is_some_and(|pending| pending.removed.contains(member)))
+    }
+
+    /// Whether the set is another then.
+    pub(super) fn add_member(&mut self, name: &str, member: Bytes) -> bool {
+        if self.has_member(name, &member) {
+            return false;
+        }
+        let pending = self.changes.sets.entry(name.into()).or_default();
+        pending.removed.remove(&member);
+        pending.added.insert(member);
+        true
+    }
+
+    /// Whether the set is another then.
+    pub(super) fn remove_member(&mut self, name: &str, member: Bytes) -> bool {
+        if !self.has_member(name, &member) {
+            return false;
+        }
+        let is_kept = self.keeps_member(name, &member);
+        let pending = self.changes.sets.entry(name.into()).or_default();
+        pending.added.remove(&member);
+        if is_kept {
+            pending.removed.insert(member);
+        } else if pending.added.is_empty() && pending.removed.is_empty() {
+            self.changes.sets.remove(name);
+        }
+        true
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.changes = Changes { clear: self.base.is_some(), ..Changes::default() };
+    }
+
+    /// No less than [`weight`](Self::weight), and told without making the changes.
+    pub(super) fn weight_at_most(&self) -> usize {
+        self.fields().map_or(0, Fields::weight) + self.changes.weight()
+    }
+
+    /// What the fields would weigh, as far as this request can tell.
+    pub(super) fn weight(&self) -> usize {
+        let mut fields = self.fields().cloned().unwrap_or_default();
+        self.changes.merge_into(&mut fields);
+        fields.weight()
+    }
+
+    /// What a change of the one value `name` expects; nothing, where only this request can know of the session.
+    pub(super) fn expected(&self, name: &str) -> Option<Expected> {
+        let fields = self.fields()?;
+        Some(Expected { name: name.into(), value: fields.values.get(name).cloned() })
+    }
+
+    /// The store has `value` by now, and with `stamped` also this head.
+    pub(super) fn learn(&mut self, name: &str, value: Option<Bytes>, stamped: Option<Stamped>) {
+        let Some(base) = &mut self.base else { return };
+        let record = Arc::make_mut(&mut base.loaded.record);
+        match value {
+            Some(value) => record.fields.values.insert(name.into(), value),
+            None => record.fields.values.remove(name),
+        };
+        if let Some(Stamped { head, now }) = stamped {
+            (record.head, base.loaded.now) = (head, now);
+            self.changes.values.remove(name);
+        }
+    }
+
+    fn keeps_member(&self, name: &str, member: &[u8]) -> bool {
+        self.fields().and_then(|fields| fields.sets.get(name)).is_some_and(|set| set.contains(member))
+    }
+
+    /// What the store keeps of the fields, once the changes are made.
+    fn fields(&self) -> Option<&Fields> {
+        self.base.as_ref().filter(|_| !self.changes.clear).map(|base| &base.loaded.record.fields)
+    }
+}
+
+impl Rights {
+    pub(super) fn new(principal: Option<Principal>, lifetime: Lifetime) -> Self {
+        Self { principal, lifetime }
+    }
+}
