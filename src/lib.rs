@@ -25,6 +25,7 @@
 //! |---|---|
 //! | [`cache`] | the layer, its rules, the handler's word, purging and counting |
 //! | [`store`] | where responses are kept: the contract, the store of one process, the store of many, the suite for stores of your own |
+//! | [`session`] | sessions: the layer, the handle, where they are kept |
 //! | `redis` | a handle on a Redis or Valkey, for what several processes share |
 //! | [`private`] | the word by which other middleware keeps a response from being shared |
 //! | [`quota`] | limits, as pure arithmetic; no layer stands on it yet |
@@ -37,10 +38,12 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `cache` | yes | [`cache`] |
-//! | `axum` | | [`Caching`] as an axum response part |
+//! | `session` | yes | [`session`], in one process |
+//! | `session-json` | | its values as JSON |
+//! | `axum` | | [`Caching`] as an axum response part, [`Session`] as an extractor, [`Error`] as a response |
 //! | `redis`, `redis-tls` | | `redis`; the same over TLS |
 //! | `tracing` | | one event per request and per fill, at debug level |
-//! | `conformance` | | `store::conformance`, the suite every store must pass |
+//! | `conformance` | | `store::conformance` and `session::conformance`, the suites every store must pass |
 //!
 //! # The runtime
 //!

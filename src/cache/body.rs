@@ -102,6 +102,13 @@ impl<B: Body> Body for CacheBody<B> {
     }
 }
 
+/// Empty, for layers further out that answer for themselves.
+impl<B: Body> Default for CacheBody<B> {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl<B: Body> fmt::Debug for CacheBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match &self.kind {

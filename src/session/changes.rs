@@ -147,13 +147,11 @@ impl Changes {
 
     /// What they add to the fields' [weight](Fields::weight), at the most.
     pub(super) fn weight(&self) -> usize {
-        let value = |(name, value): (&Box<str>, &Option<Bytes>)| name.len() + value.as_ref().map_or(0, Bytes::len);
-        let members = |(name, members): (&Box<str>, &Members)| {
-            members.added.iter().map(|member| name.len() + member.len()).sum::<usize>()
-        };
-        self.values.iter().map(value).sum::<usize>()
-            + self.counters.keys().map(|name| name.len() + 8).sum::<usize>()
-            + self.sets.iter().map(members).sum::<usize>()
+        let value = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+        let values = self.values.iter().map(|(name, written)| name.len() + value(written)).sum::<usize>();
+        let counters = self.counters.keys().map(|name| name.len() + 8).sum::<usize>();
+        let added = self.sets.iter().flat_map(|(name, set)| set.added.iter().map(|member| name.len() + member.len()));
+        values + counters + added.sum::<usize>()
     }
 
     /// Touches `head` at `now`, and makes the rotation, if there is one.

@@ -16,7 +16,7 @@
 
 mod model;
 
-use std::{future::Future, pin::pin, task::Poll, time::Duration};
+use std::{collections::BTreeSet, future::Future, pin::pin, task::Poll, time::Duration};
 
 use bytes::Bytes;
 
@@ -120,7 +120,7 @@ async fn parallel_changes_all_count<S: SessionStore>(store: &S, unit: Duration) 
     let fields = load(store, 1).await.expect("it is there").record.fields.clone();
     assert_eq!(fields.values.len(), 100, "each has its value");
     assert_eq!(fields.counters.get("visits"), Some(&100), "each addition counts");
-    assert_eq!(fields.sets.get("seen").map(|set| set.len()), Some(100), "each member is there");
+    assert_eq!(fields.sets.get("seen").map(BTreeSet::len), Some(100), "each member is there");
 }
 
 async fn what_is_expected_and_not_so_changes_nothing<S: SessionStore>(store: &S, unit: Duration) {

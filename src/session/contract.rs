@@ -95,6 +95,7 @@ pub struct NewRecord {
 
 /// What [`SessionStore::create`] answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every one is the large one")]
 pub enum Creation {
     /// It is there.
     Created(Stamped),

@@ -67,10 +67,10 @@ where
             match this.state.as_mut().project() {
                 StateProj::Answering { inner } => {
                     let answer = ready!(inner.poll(cx));
-                    if this.session.seal_untouched() {
+                    if this.session.core().seal_untouched() {
                         return Poll::Ready(answer);
                     }
-                    let response = answer.inspect_err(|_| this.session.seal_unsaved())?;
+                    let response = answer.inspect_err(|_| this.session.core().seal_unsaved())?;
                     let saving = Box::pin(save(this.session.clone()));
                     this.state.set(State::Saving { saving, response: Some(response) });
                 }
@@ -95,7 +95,7 @@ impl<F, B> fmt::Debug for ResponseFuture<F, B> {
 
 /// Gives the response of a request that used its session what it needs.
 fn dress<B: Default>(mut response: Response<B>, saved: Saved, session: &Session) -> Response<B> {
-    let shared = session.shared();
+    let shared = &session.core().shared;
     if let Some(unsaved) = saved.unsaved {
         let status = unsaved.status();
         if shared.plan.on_outage == OnOutage::Refuse || !status.is_server_error() {

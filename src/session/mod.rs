@@ -111,6 +111,7 @@ mod codec;
 pub mod conformance;
 pub mod contract;
 mod cookie;
+mod core;
 mod erased;
 #[cfg(feature = "axum")]
 mod extract;

@@ -5,9 +5,10 @@ use http::StatusCode;
 use super::{
     changes::{Changes, Rotation},
     contract::{Applied, Creation, NewRecord, SessionStore as _, Stamped},
+    core::{Core, superseded},
     layer::Shared,
     record::{Head, Lifetime},
-    session::{Session, superseded},
+    session::Session,
     token::Token,
     transport::Told,
     view::{Base, Standing, View},
@@ -54,41 +55,42 @@ pub(super) fn status_of(error: &Error) -> StatusCode {
 
 /// Saves what was changed in `session`, and seals it.
 pub(super) async fn save(session: Session) -> Saved {
-    let mut view = session.seal().await;
+    let core = session.core();
+    let mut view = core.seal().await;
     let Some(view) = view.as_mut() else { return Saved { told: None, destroyed: false, unsaved: None } };
     let destroyed = view.destroyed;
-    let told = match save_view(&session, view).await {
+    let told = match save_view(core, view).await {
         Ok(told) => Ok(told.or(destroyed.then_some(Told::Removed))),
         Err(error) => Err((error, destroyed.then_some(Told::Removed))),
     };
     match told {
         Ok(told) => Saved { told, destroyed, unsaved: None },
         Err((error, told)) => {
-            session.shared().counts.unsaved.raise();
+            core.shared.counts.unsaved.raise();
             event!(%error, "session not saved");
             Saved { told, destroyed, unsaved: Some(Unsaved(error)) }
         }
     }
 }
 
-async fn save_view(session: &Session, view: &mut View) -> Result<Option<Told>, Error> {
+async fn save_view(core: &Core, view: &mut View) -> Result<Option<Told>, Error> {
     let is_changed = !view.changes.is_touch() || view.rights.is_some();
     match (&view.standing, &view.base) {
         // Nothing could be changed.
         (Standing::Superseded, _) => Ok(None),
         (Standing::Cut(error), _) if is_changed => Err(error.clone()),
         (Standing::Cut(_), _) => Ok(None),
-        (Standing::Owner, None) if is_changed => create(session, view).await,
+        (Standing::Owner, None) if is_changed => create(core, view).await,
         (Standing::Owner, None) => Ok(None),
         (Standing::Owner, Some(base)) => {
             let token = base.token;
-            apply(session, &token, view, is_changed).await
+            apply(core, &token, view, is_changed).await
         }
     }
 }
 
-async fn create(session: &Session, view: &View) -> Result<Option<Told>, Error> {
-    let shared = session.shared();
+async fn create(core: &Core, view: &View) -> Result<Option<Told>, Error> {
+    let shared = &core.shared;
     let rights = view.rights.clone();
     for _ in 0..DRAWS {
         let token = Token::random()?;
@@ -97,7 +99,7 @@ async fn create(session: &Session, view: &View) -> Result<Option<Told>, Error> {
             secret: token.digest(),
             lifetime: rights.as_ref().map_or(shared.plan.lifetime, |rights| rights.lifetime),
             principal: rights.as_ref().and_then(|rights| rights.principal.clone()),
-            client: session.client().clone(),
+            client: core.client.clone(),
             changes: view.changes.clone(),
         };
         match shared.store.create(new).await? {
@@ -106,16 +108,16 @@ async fn create(session: &Session, view: &View) -> Result<Option<Told>, Error> {
                 return Ok(Some(told(token, &stamped)));
             }
             Creation::Exists => {}
-            Creation::TooLarge => return Err(session.too_large()),
+            Creation::TooLarge => return Err(core.too_large()),
         }
     }
     Err(Error::undecodable("the store has every id that is drawn"))
 }
 
-async fn apply(session: &Session, token: &Token, view: &View, is_changed: bool) -> Result<Option<Told>, Error> {
+async fn apply(core: &Core, token: &Token, view: &View, is_changed: bool) -> Result<Option<Told>, Error> {
     let Some(Base { loaded, .. }) = &view.base else { return Ok(None) };
-    let (shared, head) = (session.shared(), &loaded.record.head);
-    let next = rotation(session, token, view, head, loaded.now)?;
+    let (shared, head) = (&*core.shared, &loaded.record.head);
+    let next = rotation(core, token, view, head, loaded.now)?;
     let asked = is_changed || (view.renew && next.is_some());
     if !asked && next.is_none() && !is_touch_due(shared, head, loaded.now) {
         return Ok(None);
@@ -131,7 +133,7 @@ async fn apply(session: &Session, token: &Token, view: &View, is_changed: bool) 
         // As if this request had come just before it ended; but nobody is told to be logged in to what is no more.
         Ok(Applied::Gone) if view.rights.is_none() => Ok(None),
         Ok(Applied::Gone | Applied::Superseded | Applied::Differs(_)) if asked => Err(superseded()),
-        Ok(Applied::TooLarge) => Err(session.too_large()),
+        Ok(Applied::TooLarge) => Err(core.too_large()),
         Err(error) if asked => Err(error),
         // The handler changed nothing: that it could not be touched is no failure of the request.
         Ok(_) | Err(_) => Ok(None),
@@ -140,13 +142,13 @@ async fn apply(session: &Session, token: &Token, view: &View, is_changed: bool) 
 
 /// The next secret, if there is to be one.
 fn rotation(
-    session: &Session,
+    core: &Core,
     token: &Token,
     view: &View,
     head: &Head,
     now: Timestamp,
 ) -> Result<Option<(Token, Rotation)>, Error> {
-    let plan = &session.shared().plan;
+    let plan = &core.shared.plan;
     if let Some(rights) = view.rights.clone() {
         let next = token.rotated()?;
         let rotation = Rotation::Rights {
@@ -154,7 +156,7 @@ fn rotation(
             overlap: plan.overlap,
             principal: rights.principal,
             lifetime: rights.lifetime,
-            client: session.client().clone(),
+            client: core.client.clone(),
         };
         return Ok(Some((next, rotation)));
     }

@@ -9,7 +9,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{future::ResponseFuture, layer::Shared, record::Client, session::Session};
+use super::{core::Core, future::ResponseFuture, layer::Shared, record::Client, session::Session};
 use crate::private::PrivateMark;
 
 /// A service whose requests have a [`Session`]. Made by [`SessionLayer`](super::SessionLayer).
@@ -50,7 +50,7 @@ where
         }
         let presented = self.shared.transport.present(request.headers());
         let mark = PrivateMark::of(request.extensions_mut());
-        let session = Session::new(Arc::clone(&self.shared), presented, mark, client);
+        let session = Session::new(Core::new(Arc::clone(&self.shared), presented, mark, client));
         request.extensions_mut().insert(session.clone());
         ResponseFuture::new(self.inner.call(request), session)
     }

@@ -1,28 +1,19 @@
 //! The handle that handlers hold.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-};
+use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use http::Extensions;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use super::{
     changes::Changes,
     contract::{Applied, SessionStore as _},
-    layer::{OnOutage, Shared},
-    record::{Client, Head, Principal, Shows},
+    core::{Core, check, superseded},
+    record::{Client, Head, Principal},
     token::RecordId,
-    transport::Presented,
-    view::{Base, Rights, Standing, View},
+    view::{Rights, Standing, View},
 };
-use crate::{clock::Timestamp, error::Error, private::PrivateMark};
+use crate::{clock::Timestamp, error::Error};
 
 /// The session of a request.
 ///
@@ -51,17 +42,6 @@ use crate::{clock::Timestamp, error::Error, private::PrivateMark};
 /// Methods can be cancelled: what they were to change is then changed in whole or not at all.
 #[derive(Clone)]
 pub struct Session(Arc<Core>);
-
-/// What the clones of a handle share.
-struct Core {
-    shared: Arc<Shared>,
-    presented: Presented,
-    mark: PrivateMark,
-    client: Client,
-    phase: AtomicU8,
-    /// Nothing until it was loaded. Held while the store is asked, so that one load serves all.
-    view: Mutex<Option<View>>,
-}
 
 /// What is known of a session, besides what handlers put there. All times are the store's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,24 +73,14 @@ pub struct Device {
     pub is_current: bool,
 }
 
-type Guard<'a> = MappedMutexGuard<'a, View>;
-
-/// Nobody has used the handle.
-const UNTOUCHED: u8 = 0;
-/// It was used.
-const TOUCHED: u8 = 1;
-/// The head of the response has left: nothing is saved any more.
-const SEALED: u8 = 2;
-
 /// How often [`Session::update`] meets with another's change before it gives up. Each time somebody else has got on.
 const UPDATES: usize = 1000;
 
 // === impl Session ===
 
 impl Session {
-    pub(super) fn new(shared: Arc<Shared>, presented: Presented, mark: PrivateMark, client: Client) -> Self {
-        let phase = AtomicU8::new(UNTOUCHED);
-        Self(Arc::new(Core { shared, presented, mark, client, phase, view: Mutex::new(None) }))
+    pub(super) fn new(core: Core) -> Self {
+        Self(Arc::new(core))
     }
 
     /// The session of the request that has these extensions; `None` without the layer.
@@ -118,29 +88,29 @@ impl Session {
         extensions.get()
     }
 
-    /// The value `name`.
+    /// The value `name`, of the type that it was written as: what another type makes of its bytes is not always an error.
     pub async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let view = self.view().await?;
+        let view = self.0.view().await?;
         view.value(name).map(|bytes| self.0.shared.plan.codec.decode(name, bytes)).transpose()
     }
 
     /// Writes the value `name`. Of parallel requests that write the same one the last counts: see [`update`](Self::update).
     pub async fn insert<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
-        let bytes = self.encode(name, value)?;
-        self.grow(name.len() + bytes.len(), |view| view.write(name, Some(bytes))).await
+        let bytes = self.0.encode(name, value)?;
+        self.0.grow(name.len() + bytes.len(), |view| view.write(name, Some(bytes))).await
     }
 
     /// Removes the value `name`, of whatever type it is.
     pub async fn remove(&self, name: &str) -> Result<(), Error> {
-        self.change(|view| view.write(name, None)).await
+        self.0.change(|view| view.write(name, None)).await
     }
 
     /// Removes the value `name` and gives it. Two requests at the same time may both get it.
     pub async fn take<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let mut view = self.view().await?;
+        let mut view = self.0.view().await?;
         let Some(bytes) = view.value(name) else { return Ok(None) };
         let value = self.0.shared.plan.codec.decode(name, bytes)?;
-        self.may_write(&view)?;
+        self.0.may_write(&view)?;
         view.write(name, None);
         Ok(Some(value))
     }
@@ -155,11 +125,11 @@ impl Session {
         T: Serialize + DeserializeOwned,
     {
         let codec = self.0.shared.plan.codec;
-        let mut view = self.view().await?;
-        self.may_write(&view)?;
+        let mut view = self.0.view().await?;
+        self.0.may_write(&view)?;
         for _ in 0..UPDATES {
             let before = view.value(name).map(|bytes| codec.decode(name, bytes)).transpose()?;
-            let bytes = self.encode(name, &change(before))?;
+            let bytes = self.0.encode(name, &change(before))?;
             let (Some(expected), Some(base)) = (view.expected(name), &view.base) else {
                 view.write(name, Some(bytes.clone()));
                 return codec.decode(name, &bytes);
@@ -176,7 +146,7 @@ impl Session {
                 // It ended after this request saw it: no one will see the value.
                 Applied::Gone => return codec.decode(name, &bytes),
                 Applied::Superseded => return Err(superseded()),
-                Applied::TooLarge => return Err(self.too_large()),
+                Applied::TooLarge => return Err(self.0.too_large()),
             }
         }
         Err(Error::timed_out(&format!("the value of `{name}` changed {UPDATES} times while it was updated")))
@@ -184,47 +154,48 @@ impl Session {
 
     /// The counter `name`; zero, if nothing was added yet.
     pub async fn counter(&self, name: &str) -> Result<i64, Error> {
-        Ok(self.view().await?.counter(name))
+        Ok(self.0.view().await?.counter(name))
     }
 
     /// Adds to the counter `name`, and gives the sum as this request sees it. What parallel requests add is added up; the sum
     /// stays within `i64`.
     pub async fn increment(&self, name: &str, add: i64) -> Result<i64, Error> {
         check(name)?;
-        self.grow(name.len() + 8, |view| {
-            view.add(name, add);
-            view.counter(name)
-        })
-        .await
+        self.0
+            .grow(name.len() + 8, |view| {
+                view.add(name, add);
+                view.counter(name)
+            })
+            .await
     }
 
     /// Sets the counter `name` to zero.
     pub async fn reset_counter(&self, name: &str) -> Result<(), Error> {
-        self.change(|view| view.reset(name)).await
+        self.0.change(|view| view.reset(name)).await
     }
 
     /// The members of the set `name`, in the order of their bytes.
     pub async fn members<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, Error> {
-        let members = self.view().await?.members(name);
+        let members = self.0.view().await?.members(name);
         members.iter().map(|bytes| self.0.shared.plan.codec.decode(name, bytes)).collect()
     }
 
     /// Whether the set `name` has `member`.
     pub async fn has_member<T: Serialize + ?Sized>(&self, name: &str, member: &T) -> Result<bool, Error> {
-        let bytes = self.encode(name, member)?;
-        Ok(self.view().await?.has_member(name, &bytes))
+        let bytes = self.0.encode(name, member)?;
+        Ok(self.0.view().await?.has_member(name, &bytes))
     }
 
     /// Adds a member to the set `name`; `false` if it was there. What parallel requests add is all there.
     pub async fn add_member<T: Serialize + ?Sized>(&self, name: &str, member: &T) -> Result<bool, Error> {
-        let bytes = self.encode(name, member)?;
-        self.grow(name.len() + bytes.len(), |view| view.add_member(name, bytes)).await
+        let bytes = self.0.encode(name, member)?;
+        self.0.grow(name.len() + bytes.len(), |view| view.add_member(name, bytes)).await
     }
 
     /// Removes a member from the set `name`; `false` if it was not there.
     pub async fn remove_member<T: Serialize + ?Sized>(&self, name: &str, member: &T) -> Result<bool, Error> {
-        let bytes = self.encode(name, member)?;
-        self.change(|view| view.remove_member(name, bytes)).await
+        let bytes = self.0.encode(name, member)?;
+        self.0.change(|view| view.remove_member(name, bytes)).await
     }
 
     /// Leaves a message for the next page: the value `flash:name`.
@@ -239,12 +210,12 @@ impl Session {
 
     /// Removes all values, counters and sets, also those that a parallel request has just written. Who is logged in stays so.
     pub async fn clear(&self) -> Result<(), Error> {
-        self.change(View::clear).await
+        self.0.change(View::clear).await
     }
 
     /// Who is logged in.
     pub async fn principal(&self) -> Result<Option<Principal>, Error> {
-        Ok(self.view().await?.principal().cloned())
+        Ok(self.0.view().await?.principal().cloned())
     }
 
     /// Logs somebody in: to be called once they have shown who they are, also when they show it again.
@@ -270,14 +241,14 @@ impl Session {
     /// it when it is closed. With [`set_principal`](Self::set_principal), before or after it; alone, it is a change of rights
     /// itself.
     pub async fn remember(&self) -> Result<(), Error> {
-        let principal = self.view().await?.principal().cloned();
+        let principal = self.0.view().await?.principal().cloned();
         self.change_rights(principal, true).await
     }
 
     /// Gives the client another secret. The one so far is good for [the overlap](super::SessionLayer::overlap), so that requests
     /// under way go on. Without a session nothing happens.
     pub async fn renew(&self) -> Result<(), Error> {
-        self.change(|view| view.renew = true).await
+        self.0.change(|view| view.renew = true).await
     }
 
     /// Ends the session, at once and for good, whatever becomes of the request. The response has the client forget its token.
@@ -287,8 +258,9 @@ impl Session {
     ///
     /// Where the store could not be told, the session goes on.
     pub async fn destroy(&self) -> Result<(), Error> {
-        let mut view = self.view().await?;
-        self.may_write(&view)?;
+        let mut view = self.0.view().await?;
+        self.0.may_write(&view)?;
+        self.0.may_ask(&view)?;
         let had_one = match &view.base {
             Some(base) => {
                 self.0.shared.store.destroy(&base.token.record_id()).await?;
@@ -303,7 +275,7 @@ impl Session {
 
     /// What is known of the session; `None` while it is not in the store.
     pub async fn info(&self) -> Result<Option<SessionInfo>, Error> {
-        Ok(self.view().await?.head().map(SessionInfo::from))
+        Ok(self.0.view().await?.head().map(SessionInfo::from))
     }
 
     /// The sessions of who is logged in, the last used first; none, if nobody is.
@@ -330,132 +302,30 @@ impl Session {
         }
     }
 
-    /// Seals a handle that nobody has used. Otherwise it is to be [saved](super::save).
-    pub(super) fn seal_untouched(&self) -> bool {
-        self.0.phase.compare_exchange(UNTOUCHED, SEALED, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-
-    /// Ends the time for changes, where none is to be saved.
-    pub(super) fn seal_unsaved(&self) {
-        self.0.phase.store(SEALED, Ordering::Release);
-    }
-
-    /// Ends the time for changes, and gives what was seen; `None` if nothing was.
-    pub(super) async fn seal(&self) -> MutexGuard<'_, Option<View>> {
-        let view = self.0.view.lock().await;
-        self.0.phase.store(SEALED, Ordering::Release);
-        view
-    }
-
-    pub(super) fn shared(&self) -> &Arc<Shared> {
-        &self.0.shared
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.0.client
-    }
-
-    pub(super) fn too_large(&self) -> Error {
-        let allowed = self.0.shared.store.field_bytes();
-        Error::refused(&format!("the session would take more than the {allowed} bytes that are allowed"), "TOO_LARGE")
+    pub(super) fn core(&self) -> &Core {
+        &self.0
     }
 
     async fn who(&self) -> Result<(Option<Principal>, Option<RecordId>), Error> {
-        let view = self.view().await?;
-        self.may_read_store(&view)?;
+        let view = self.0.view().await?;
+        self.0.may_ask(&view)?;
         Ok((view.principal().cloned(), view.base.as_ref().map(|base| base.token.record_id())))
     }
 
     async fn change_rights(&self, principal: Option<Principal>, remember: bool) -> Result<(), Error> {
-        let mut view = self.view().await?;
-        self.may_write(&view)?;
-        self.may_read_store(&view)?;
+        let mut view = self.0.view().await?;
+        self.0.may_write(&view)?;
+        self.0.may_ask(&view)?;
         let plan = &self.0.shared.plan;
-        let lifetime = match &view.rights {
+        let lifetime = match (&view.rights, view.head()) {
             _ if remember => plan.remembered,
-            Some(rights) => rights.lifetime,
-            None => plan.lifetime,
+            (Some(rights), _) => rights.lifetime,
+            // Who shows again who they are stays remembered.
+            (None, Some(head)) if principal.is_some() && head.principal == principal => head.lifetime,
+            (None, _) => plan.lifetime,
         };
         view.rights = Some(Rights::new(principal, lifetime));
         Ok(())
-    }
-
-    /// Makes a change that takes no room.
-    async fn change<T>(&self, change: impl FnOnce(&mut View) -> T) -> Result<T, Error> {
-        let mut view = self.view().await?;
-        self.may_write(&view)?;
-        Ok(change(&mut view))
-    }
-
-    /// Makes a change that takes up to `bytes` more, unless that is more than is allowed.
-    async fn grow<T>(&self, bytes: usize, change: impl FnOnce(&mut View) -> T) -> Result<T, Error> {
-        let mut view = self.view().await?;
-        self.may_write(&view)?;
-        let allowed = self.0.shared.store.field_bytes();
-        if view.weight_at_most() + bytes <= allowed {
-            return Ok(change(&mut view));
-        }
-        let before = view.changes.clone();
-        let answer = change(&mut view);
-        if view.weight() > allowed {
-            view.changes = before;
-            return Err(self.too_large());
-        }
-        Ok(answer)
-    }
-
-    fn encode<T: Serialize + ?Sized>(&self, name: &str, value: &T) -> Result<Bytes, Error> {
-        check(name)?;
-        self.0.shared.plan.codec.encode(name, value).map(Bytes::from)
-    }
-
-    fn may_write(&self, view: &View) -> Result<(), Error> {
-        if self.0.phase.load(Ordering::Acquire) == SEALED {
-            return Err(Error::invalid("the head of the response has left: the session is changed before that"));
-        }
-        match view.standing {
-            Standing::Superseded => Err(superseded()),
-            Standing::Owner | Standing::Cut(_) => Ok(()),
-        }
-    }
-
-    /// What asks the store itself cannot go on without it.
-    fn may_read_store(&self, view: &View) -> Result<(), Error> {
-        match &view.standing {
-            Standing::Cut(error) => Err(error.clone()),
-            Standing::Owner | Standing::Superseded => Ok(()),
-        }
-    }
-
-    async fn view(&self) -> Result<Guard<'_>, Error> {
-        // Each time: a cache asks whether the mark rose since it took over.
-        self.0.mark.raise();
-        let _ = self.0.phase.compare_exchange(UNTOUCHED, TOUCHED, Ordering::AcqRel, Ordering::Acquire);
-        let mut view = self.0.view.lock().await;
-        if view.is_none() {
-            *view = Some(self.load().await?);
-        }
-        Ok(MutexGuard::map(view, |view| view.get_or_insert_with(|| View::empty(Standing::Owner))))
-    }
-
-    async fn load(&self) -> Result<View, Error> {
-        let shared = &self.0.shared;
-        let Some(token) = shared.transport.read(&self.0.presented) else { return Ok(View::empty(Standing::Owner)) };
-        let loaded = match shared.store.load(&token.record_id()).await {
-            Ok(loaded) => loaded,
-            Err(error) if shared.plan.on_outage == OnOutage::Proceed => return Ok(View::empty(Standing::Cut(error))),
-            Err(error) => return Err(error),
-        };
-        let shows = loaded.as_ref().and_then(|loaded| loaded.record.head.shows(&token.digest(), loaded.now));
-        Ok(match (loaded, shows) {
-            (Some(loaded), Some(Shows::Session)) => View::of(Base { token, loaded }),
-            (_, Some(Shows::Nothing)) => View::empty(Standing::Superseded),
-            // Nobody's id is taken over: what is written begins a session with an id of ours.
-            _ => {
-                shared.counts.unknown.raise();
-                View::empty(Standing::Owner)
-            }
-        })
     }
 }
 
@@ -463,19 +333,6 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Session(..)")
     }
-}
-
-fn check(name: &str) -> Result<(), Error> {
-    if name.is_empty() || name.len() > 255 {
-        let message = format!("a name of {} bytes in a session: 1 to 255 are allowed", name.len());
-        return Err(Error::invalid(&message));
-    }
-    Ok(())
-}
-
-#[cold]
-pub(super) fn superseded() -> Error {
-    Error::refused("the rights in this session changed after the request began", "SUPERSEDED")
 }
 
 // === impl SessionInfo ===

@@ -1,3 +1,17 @@
 //! What sessions promise.
 
+mod asvs;
+#[cfg(feature = "axum")]
+mod axum;
+#[cfg(feature = "cache")]
+mod caches;
+mod handle;
+mod interleavings;
+mod lifetimes;
+mod memory;
+mod outage;
+mod parallel;
+mod rights;
 mod store;
+mod support;
+mod tokens;

@@ -1,6 +1,7 @@
 //! Records in shards, and the bytes they may take together.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     sync::{
         Arc,
@@ -104,7 +105,7 @@ impl MemorySessions {
     ///
     /// When `bytes` is zero.
     #[must_use]
-    pub fn field_bytes(self, bytes: usize) -> Self {
+    pub fn session_bytes(self, bytes: usize) -> Self {
         assert!(bytes > 0, "a session without room for a field holds nothing");
         Self::build(Arc::clone(&self.0.clock), self.0.capacity, bytes)
     }
@@ -343,7 +344,7 @@ impl Shared {
 fn weight(record: &Record) -> u64 {
     let Record { head, fields } = record;
     let Fields { values, counters, sets } = fields;
-    let members = sets.values().map(|set| set.len()).sum::<usize>();
+    let members = sets.values().map(BTreeSet::len).sum::<usize>();
     let many = values.len() + counters.len() + sets.len() + members;
     let principal = head.principal.as_ref().map_or(0, |principal| principal.as_str().len() + FIELD_BYTES);
     let agent = head.client.agent.as_ref().map_or(0, |agent| agent.len());
