@@ -1,8 +1,11 @@
 //! OWASP ASVS 5.0: what a library can carry of 3.3 (cookies), 7 (sessions) and 14.3 (what clients keep).
 
-use std::collections::HashSet;
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
 
-use bartizan::Error;
+use bartizan::{Error, SessionLayer, session::SigningKeys};
 use http::{StatusCode, header};
 
 use crate::support::{Browser, MINUTE, Scene, set_cookie};
@@ -49,7 +52,7 @@ async fn asvs_3_3_4_no_script_sees_the_token() -> Result<(), Error> {
 
 #[tokio::test]
 async fn asvs_3_3_5_the_cookie_is_far_below_4096_bytes_whatever_the_session_has() -> Result<(), Error> {
-    let scene = Scene::with(|layer| layer.signed_by(bartizan::session::SigningKeys::new(&[7; 32])));
+    let scene = Scene::with(|layer| layer.signed_by(SigningKeys::new(&[7; 32])));
     let large = vec![7u8; 50_000];
     let visit = scene.visit(&mut Browser::default(), async |session| session.insert("a", &large).await).await;
     assert!(set_cookie(visit.response.headers()).unwrap().len() < 256);
@@ -107,7 +110,7 @@ async fn asvs_7_2_4_a_login_gives_another_token_and_ends_the_one_before() -> Res
 async fn asvs_7_3_1_a_session_ends_when_it_is_idle() -> Result<(), Error> {
     let scene = Scene::new();
     let browser = logged_in(&scene, "ann").await?;
-    scene.clock.advance(30 * MINUTE - std::time::Duration::from_millis(1));
+    scene.clock.advance(30 * MINUTE - Duration::from_millis(1));
     assert!(is_logged_in(&scene, &browser).await?);
     scene.clock.advance(30 * MINUTE);
     assert!(!is_logged_in(&scene, &browser).await?);
@@ -168,6 +171,17 @@ async fn asvs_7_4_3_a_changed_password_may_end_all_other_sessions() -> Result<()
 }
 
 #[tokio::test]
+async fn asvs_7_4_5_without_the_key_that_signed_them_no_tokens_are_good() -> Result<(), Error> {
+    let mut scene = Scene::with(|layer| layer.signed_by(SigningKeys::new(&[1; 32])));
+    let browsers = [logged_in(&scene, "ann").await?, logged_in(&scene, "eve").await?];
+    scene.layer = scene.layer.signed_by(SigningKeys::new(&[2; 32]));
+    for browser in &browsers {
+        assert!(!is_logged_in(&scene, browser).await?);
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn asvs_7_5_1_and_7_5_3_a_handler_knows_when_somebody_last_showed_who_they_are() -> Result<(), Error> {
     let scene = Scene::new();
     let mut browser = logged_in(&scene, "ann").await?;
@@ -179,7 +193,7 @@ async fn asvs_7_5_1_and_7_5_3_a_handler_knows_when_somebody_last_showed_who_they
     };
     assert_eq!(age(&mut browser).await?, 20 * MINUTE, "use is no authentication");
     scene.on(&mut browser, async |session| session.set_principal("ann").await).await?;
-    assert_eq!(age(&mut browser).await?, 0 * MINUTE);
+    assert_eq!(age(&mut browser).await?, Duration::ZERO);
     Ok(())
 }
 
@@ -207,7 +221,7 @@ async fn asvs_7_6_2_no_session_begins_without_a_handler_that_wants_it() -> Resul
 
 #[tokio::test]
 async fn asvs_14_3_1_a_logout_can_have_the_browser_drop_what_it_keeps() -> Result<(), Error> {
-    let scene = Scene::with(|layer| layer.clear_site_data());
+    let scene = Scene::with(SessionLayer::clear_site_data);
     let mut browser = logged_in(&scene, "ann").await?;
     let visit = scene.visit(&mut browser, async |session| session.destroy().await).await;
     assert_eq!(visit.response.headers()["clear-site-data"], "\"cache\", \"storage\"");
@@ -223,4 +237,16 @@ async fn asvs_14_3_2_what_is_made_of_a_session_is_not_stored_by_the_browser() ->
     let visit = scene.visit(&mut browser, async |session| session.principal().await).await;
     assert_eq!(visit.response.headers()[header::CACHE_CONTROL], "no-store");
     Ok(())
+}
+
+#[test]
+fn the_table_in_the_docs_names_these_tests_and_no_others() {
+    let names = |text: &str, before: &str| -> BTreeSet<String> {
+        let starts = text.match_indices(before).map(|(at, _)| &text[at + before.len()..]);
+        let ends = |name: &str| name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(name.len());
+        starts.map(|name| name[..ends(name)].to_owned()).filter(|name| name.starts_with("asvs_")).collect()
+    };
+    let (table, tests) = (names(include_str!("../../docs/asvs.md"), "`"), names(include_str!("asvs.rs"), "async fn "));
+    assert_eq!(table, tests);
+    assert!(tests.len() > 15);
 }

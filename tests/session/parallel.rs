@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bartizan::Error;
-use tokio::{sync::Barrier, task::JoinSet};
+use tokio::{runtime, sync::Barrier, task::JoinSet};
 
 use crate::support::{Browser, Scene};
 
@@ -16,7 +16,8 @@ async fn of_100_parallel_requests_each_key_and_each_addition_is_kept() -> Result
     for n in 0..100u32 {
         let (scene, mut browser, together) = (scene.clone(), browser.clone(), together.clone());
         requests.spawn_blocking(move || {
-            tokio::runtime::Handle::current().block_on(scene.on(&mut browser, async |session| {
+            let runtime = runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(scene.on(&mut browser, async |session| {
                 session.insert(&format!("own {n}"), &n).await?;
                 session.increment("visits", 1).await?;
                 session.add_member("seen", &n).await?;
