@@ -6,6 +6,7 @@
 //! |---|---|
 //! | bypassed, by rule | none that the bare service does not make |
 //! | answered from memory, also in front of Redis | 2: the response's own header map |
+//! | with a session that is not used | 6: the handle and the private mark, and where the request's extensions keep them |
 //!
 //! The service is a plain tower service outside of any router; the request is made before counting begins.
 //!
@@ -25,7 +26,7 @@ use std::{
 
 #[cfg(feature = "redis")]
 use bartizan::store::Store;
-use bartizan::{CacheLayer, Memory, Rules};
+use bartizan::{CacheLayer, Memory, MemorySessions, Rules, SessionLayer};
 use bytes::Bytes;
 use http::{
     Method, Request, Response,
@@ -41,6 +42,8 @@ mod support;
 
 /// The header map's two tables.
 const HIT_BUDGET: u64 = 2;
+/// The handle and its mark, each with a place in the request's extensions, and the two tables of these.
+const SESSION_BUDGET: u64 = 6;
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn main() -> ExitCode {
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         let bypassed = CacheLayer::new(store).rules(Rules::bypass()).layer(bare);
         let selecting = Rules::new().default_ttl(HOUR).add_key_header(ACCEPT_ENCODING).normalise_vary();
         let selected = CacheLayer::new(Memory::with_capacity(16 << 20)).rules(selecting).layer(bare);
+        let sessions = SessionLayer::new(MemorySessions::new()).layer(bare);
         fill(&cached).await;
         fill(&selected).await;
 
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
             row("bypassed", allocations(&bypassed, &Method::GET), Some(floor)),
             row("hit in memory", allocations(&cached, &Method::GET), Some(HIT_BUDGET)),
             row("hit in memory, HEAD", allocations(&cached, &Method::HEAD), Some(HIT_BUDGET)),
+            row("session, untouched", allocations(&sessions, &Method::GET), Some(floor + SESSION_BUDGET)),
             row("hit, selected by meaning", allocations(&selected, &Method::GET), Some(HIT_BUDGET)),
             #[cfg(feature = "redis")]
             row("hit in front of Redis", in_front_of_redis(bare).await, Some(HIT_BUDGET)),

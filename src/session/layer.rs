@@ -113,6 +113,8 @@ impl SessionLayer {
     /// For how long a client has one secret; the first request after that which uses the session is given another. Default: until
     /// somebody logs in or the handler [renews](super::Session::renew) it.
     ///
+    /// A client that misses the one response with its next secret has none once [the overlap](Self::overlap) is over.
+    ///
     /// # Panics
     ///
     /// When `interval` is zero.
