@@ -209,3 +209,130 @@ impl Rights {
         Self { principal, lifetime }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        clock::Timestamp,
+        session::{
+            contract::NewRecord,
+            record::{Client, Record},
+        },
+    };
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write(&'static str, Option<u8>),
+        Add(&'static str, i64),
+        Reset(&'static str),
+        AddMember(&'static str, u8),
+        RemoveMember(&'static str, u8),
+        Clear,
+    }
+
+    const NAMES: [&str; 3] = ["a", "b", "c"];
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let name = || proptest::sample::select(&NAMES[..]);
+        let step = prop_oneof![
+            4 => (name(), proptest::option::of(0..3u8)).prop_map(|(name, value)| Step::Write(name, value)),
+            4 => (name(), -2..3i64).prop_map(|(name, add)| Step::Add(name, add)),
+            1 => name().prop_map(Step::Reset),
+            4 => (name(), 0..3u8).prop_map(|(name, member)| Step::AddMember(name, member)),
+            3 => (name(), 0..3u8).prop_map(|(name, member)| Step::RemoveMember(name, member)),
+            1 => Just(Step::Clear),
+        ];
+        proptest::collection::vec(step, 0..12)
+    }
+
+    fn bytes(byte: u8) -> Bytes {
+        Bytes::copy_from_slice(&[byte])
+    }
+
+    /// The same, done to the fields themselves.
+    fn make(step: &Step, fields: &mut Fields) {
+        let changes = match *step {
+            Step::Write(name, value) => {
+                Changes { values: [(name.into(), value.map(bytes))].into(), ..Changes::default() }
+            }
+            Step::Add(name, add) => {
+                Changes { counters: [(name.into(), Addition { reset: false, add })].into(), ..Changes::default() }
+            }
+            Step::Reset(name) => {
+                Changes { counters: [(name.into(), Addition { reset: true, add: 0 })].into(), ..Changes::default() }
+            }
+            Step::AddMember(name, member) => {
+                fields.sets.entry(name.into()).or_default().insert(bytes(member));
+                return;
+            }
+            Step::RemoveMember(name, member) => {
+                if let Some(set) = fields.sets.get_mut(name) {
+                    set.remove(&bytes(member));
+                }
+                fields.sets.retain(|_, set| !set.is_empty());
+                return;
+            }
+            Step::Clear => Changes { clear: true, ..Changes::default() },
+        };
+        changes.merge_into(fields);
+    }
+
+    fn see(step: &Step, view: &mut View) {
+        match *step {
+            Step::Write(name, value) => view.write(name, value.map(bytes)),
+            Step::Add(name, add) => view.add(name, add),
+            Step::Reset(name) => view.reset(name),
+            Step::AddMember(name, member) => drop(view.add_member(name, bytes(member))),
+            Step::RemoveMember(name, member) => drop(view.remove_member(name, bytes(member))),
+            Step::Clear => view.clear(),
+        }
+    }
+
+    fn base(fields: Fields) -> Base {
+        let token = Token::random().unwrap();
+        let new = NewRecord {
+            id: token.record_id(),
+            secret: token.digest(),
+            lifetime: Lifetime::default(),
+            principal: None,
+            client: Client::new(),
+            changes: Changes::default(),
+        };
+        let now = Timestamp::from_secs(1_700_000_000);
+        let record = Record { fields, ..new.begin(now) };
+        Base { token, loaded: Loaded { record: Arc::new(record), now } }
+    }
+
+    proptest! {
+        #[test]
+        fn a_request_sees_what_its_changes_will_make_of_the_session(before in steps(), during in steps(), is_new: bool) {
+            let mut kept = Fields::default();
+            if !is_new {
+                before.iter().for_each(|step| make(step, &mut kept));
+            }
+            let mut view = if is_new { View::empty(Standing::Owner) } else { View::of(base(kept.clone())) };
+            let mut expected = kept.clone();
+            for step in &during {
+                see(step, &mut view);
+                make(step, &mut expected);
+                for name in NAMES {
+                    prop_assert_eq!(view.value(name), expected.values.get(name));
+                    prop_assert_eq!(view.counter(name), expected.counters.get(name).copied().unwrap_or(0));
+                    prop_assert_eq!(view.members(name), expected.sets.get(name).cloned().unwrap_or_default());
+                    for member in 0..3 {
+                        let is_there = expected.sets.get(name).is_some_and(|set| set.contains(&bytes(member)));
+                        prop_assert_eq!(view.has_member(name, &[member]), is_there);
+                    }
+                }
+                prop_assert!(view.weight_at_most() >= view.weight());
+            }
+            let mut merged = kept.clone();
+            view.changes.merge_into(&mut merged);
+            prop_assert_eq!(&merged, &expected);
+            prop_assert!(!view.changes.is_touch() || merged == kept);
+        }
+    }
+}

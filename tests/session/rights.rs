@@ -1,6 +1,6 @@
 //! Renewals, and changes of rights.
 
-use bartizan::{Error, session::Unsaved};
+use bartizan::{Error, clock::Clock, session::Unsaved};
 use http::StatusCode;
 
 use crate::support::{Browser, HOUR, MINUTE, Scene, set_cookie};
@@ -192,5 +192,22 @@ async fn devices_are_listed_and_ended_by_who_is_logged_in_alone() -> Result<(), 
     }
     let nobody = scene.on(&mut Browser::default(), async |session| session.devices().await).await?;
     assert!(nobody.is_empty(), "who is not logged in has none");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_revives_no_secret() -> Result<(), Error> {
+    let (scene, mut browser) = (Scene::new(), Browser::default());
+    scene.on(&mut browser, async |session| session.set_principal("ann").await).await?;
+    let (mut old, then) = (browser.clone(), scene.clock.now());
+    scene.on(&mut browser, async |session| session.renew().await).await?;
+    for set_back in [false, true] {
+        scene.clock.advance(MINUTE);
+        if set_back {
+            scene.clock.set(then);
+        }
+        let seen = scene.on(&mut old, async |session| session.principal().await).await?;
+        assert_eq!(seen, None, "the overlap was found to be over");
+    }
     Ok(())
 }

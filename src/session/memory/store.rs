@@ -277,7 +277,7 @@ impl fmt::Debug for MemorySessions {
 // === impl Shared ===
 
 impl Shared {
-    /// Never earlier than before: what was found to be expired does not come back with a clock that steps back.
+    /// Never earlier than before: a secret that was found to be dead does not come back with a clock that steps back.
     fn now(&self) -> Timestamp {
         let now = self.clock.now().as_millis();
         let latest = self.latest.load(Ordering::SeqCst);
