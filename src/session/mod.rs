@@ -93,6 +93,9 @@
 //! is the secret, of which the record has the SHA-256. A rotation swaps the secret, so that it is one step in one record; a
 //! reader of the store cannot make a cookie. An id of a client's own making is never taken over.
 //!
+//! It goes no further than the layer: the cookie is taken out of the request, so no handler can pass it on, and a cache within
+//! the layer sees a request without it. Layers stand side by side, then, and not one within another.
+//!
 //! A response that sets or removes the cookie has `Cache-Control: no-store`; one of a request that used its session has it unless
 //! the handler says otherwise, and no cache of this crate shares it ([`private`](crate::private)).
 //!

@@ -48,7 +48,7 @@ where
             client = of(&parts);
             request = Request::from_parts(parts, body);
         }
-        let presented = self.shared.transport.present(request.headers());
+        let presented = self.shared.transport.take(request.headers_mut());
         let mark = PrivateMark::of(request.extensions_mut());
         let session = Session::new(Core::new(Arc::clone(&self.shared), presented, mark, client));
         request.extensions_mut().insert(session.clone());

@@ -41,21 +41,36 @@ pub(super) enum Told {
 // === impl Transport ===
 
 impl Transport {
-    pub(super) fn present(&self, headers: &HeaderMap) -> Presented {
-        let found = match &self.carrier {
-            Carrier::Cookie(cookie) => cookie.find(headers),
-            Carrier::Header(name) => {
-                let mut lines = headers.get_all(name).into_iter();
-                lines.next().filter(|_| lines.next().is_none()).map(HeaderValue::as_bytes)
+    /// Takes what a request came with out of its head, so that nothing further in can tell it, pass it on, or answer by it.
+    pub(super) fn take(&self, headers: &mut HeaderMap) -> Presented {
+        match &self.carrier {
+            Carrier::Cookie(cookie) => {
+                let (presented, any) = self.present(cookie.values(headers));
+                if any {
+                    cookie.strip(headers);
+                }
+                presented
             }
-        };
-        let expected = if self.keys.is_some() { SIGNED_TEXT } else { TOKEN_TEXT };
+            Carrier::Header(name) => {
+                let (presented, any) = self.present(headers.get_all(name).into_iter().map(HeaderValue::as_bytes));
+                if any {
+                    headers.remove(name);
+                }
+                presented
+            }
+        }
+    }
+
+    /// The one of `values`, and whether there are any. Of several that differ none is believed: all but one are another's.
+    fn present<'a>(&self, mut values: impl Iterator<Item = &'a [u8]>) -> (Presented, bool) {
         let mut presented = Presented { length: 0, text: [0; SIGNED_TEXT] };
-        if let Some(found) = found.filter(|found| found.len() == expected) {
-            presented.text[..expected].copy_from_slice(found);
+        let Some(first) = values.next() else { return (presented, false) };
+        let expected = if self.keys.is_some() { SIGNED_TEXT } else { TOKEN_TEXT };
+        if first.len() == expected && values.all(|other| other == first) {
+            presented.text[..expected].copy_from_slice(first);
             presented.length = expected as u8;
         }
-        presented
+        (presented, true)
     }
 
     /// `None` for what cannot be a token of ours.

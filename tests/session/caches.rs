@@ -2,51 +2,82 @@
 
 use std::{
     convert::Infallible,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
-use bartizan::{CacheLayer, Memory, Rules, Session};
+use bartizan::{CacheLayer, Memory, Session, cache::CacheBody};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full};
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 
 use crate::support::{Browser, MINUTE, Scene};
 
-#[tokio::test]
-async fn no_cache_shares_what_was_made_of_a_session_wherever_it_stands() {
-    for cache_is_outside in [false, true] {
-        for touches in [false, true] {
-            let scene = Scene::new();
-            let mut browser = Browser::default();
-            scene.on(&mut browser, async |session| session.set_principal("ann").await).await.unwrap();
-            let calls = AtomicU32::new(0);
-            let calls = &*Box::leak(Box::new(calls));
-            let handler = service_fn(move |request: Request<Full<Bytes>>| async move {
-                let session = Session::of(request.extensions()).expect("the layer is around it").clone();
-                let n = calls.fetch_add(1, Ordering::SeqCst);
-                if touches {
-                    session.principal().await.unwrap();
-                }
-                let response = Response::new(Full::new(Bytes::from(n.to_string())));
-                Ok::<_, Infallible>(response)
-            });
-            let rules = Rules::new().default_ttl(MINUTE).ignore_cookie("__Host-id");
-            let cache = CacheLayer::new(Memory::with_capacity(1 << 20)).rules(rules);
-            for asks in 0..2 {
-                let request = browser.request();
-                let body = if cache_is_outside {
-                    let service = cache.layer(scene.layer.layer(handler));
-                    service.oneshot(request).await.unwrap().into_body().collect().await.unwrap().to_bytes()
-                } else {
-                    let service = scene.layer.layer(cache.layer(handler));
-                    let response = service.oneshot(request).await.unwrap();
-                    assert_eq!(response.headers().contains_key(header::CACHE_CONTROL), touches);
-                    response.into_body().collect().await.unwrap().to_bytes()
-                };
-                let expected = if touches { asks } else { 0 };
-                assert_eq!(body, expected.to_string(), "outside: {cache_is_outside}, touches: {touches}");
-            }
-        }
+/// Which call of the handler each of the browsers' requests is answered by.
+async fn answers<S>(service: S, browsers: &[Browser]) -> Vec<String>
+where
+    S: Service<Request<Full<Bytes>>, Response = Response<CacheBody<Full<Bytes>>>, Error = Infallible> + Clone,
+{
+    let mut answers = Vec::new();
+    for browser in browsers {
+        let response = service.clone().oneshot(browser.request()).await.unwrap();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        answers.push(String::from_utf8(body.to_vec()).unwrap());
     }
+    answers
+}
+
+/// Counts its calls, and may look at its session.
+fn handler(
+    touches: bool,
+) -> impl Service<Request<Full<Bytes>>, Response = Response<Full<Bytes>>, Error = Infallible, Future: Send>
++ Clone
++ Send
++ 'static {
+    let calls = Arc::new(AtomicU32::new(0));
+    service_fn(move |request: Request<Full<Bytes>>| {
+        let calls = calls.clone();
+        async move {
+            let session = Session::of(request.extensions()).expect("the layer is around it").clone();
+            assert!(!request.headers().contains_key(header::COOKIE), "no handler sees the token");
+            if touches {
+                session.principal().await.unwrap();
+            }
+            Ok(Response::new(Full::from(calls.fetch_add(1, Ordering::SeqCst).to_string())))
+        }
+    })
+}
+
+async fn browsers(scene: &Scene) -> [Browser; 3] {
+    let mut browsers = [Browser::default(), Browser::default(), Browser::default()];
+    for (browser, name) in browsers.iter_mut().skip(1).zip(["ann", "eve"]) {
+        scene.on(browser, async |session| session.set_principal(name).await).await.unwrap();
+    }
+    browsers
+}
+
+#[tokio::test]
+async fn within_the_session_layer_a_cache_shares_what_is_made_without_the_session_and_nothing_else() {
+    let scene = Scene::new();
+    let browsers = browsers(&scene).await;
+    let cache = || CacheLayer::new(Memory::with_capacity(1 << 20)).default_ttl(MINUTE);
+    let untouched = answers(scene.layer.layer(cache().layer(handler(false))), &browsers).await;
+    assert_eq!(untouched, ["0", "0", "0"]);
+    let touched = answers(scene.layer.layer(cache().layer(handler(true))), &browsers).await;
+    assert_eq!(touched, ["0", "1", "2"]);
+}
+
+#[tokio::test]
+async fn around_the_session_layer_a_cache_shares_with_no_one_who_has_a_cookie() {
+    let scene = Scene::new();
+    let mut browsers = browsers(&scene).await.to_vec();
+    browsers.push(Browser::default());
+    let cache = || CacheLayer::new(Memory::with_capacity(1 << 20)).default_ttl(MINUTE);
+    let untouched = answers(cache().layer(scene.layer.layer(handler(false))), &browsers).await;
+    assert_eq!(untouched, ["0", "1", "2", "0"]);
+    let touched = answers(cache().layer(scene.layer.layer(handler(true))), &browsers).await;
+    assert_eq!(touched, ["0", "1", "2", "3"]);
 }
