@@ -220,8 +220,9 @@ impl Session {
 
     /// Logs somebody in: to be called once they have shown who they are, also when they show it again.
     ///
-    /// The fields stay; the deadlines begin anew; the client is given another secret. Requests under way with the one so far
-    /// see an empty session until [the overlap](super::SessionLayer::overlap) is over, and can change nothing.
+    /// The deadlines begin anew, and the client is given another secret. Requests under way with the one so far see an empty
+    /// session until [the overlap](super::SessionLayer::overlap) is over, and can change nothing. The fields stay, unless somebody
+    /// else was logged in: those are [cleared](Self::clear), together with what this request has written so far.
     ///
     /// # Errors
     ///
@@ -231,8 +232,8 @@ impl Session {
         self.change_rights(Some(principal), false).await
     }
 
-    /// Nobody is logged in from now on; the fields stay. Otherwise as [`set_principal`](Self::set_principal). To log out,
-    /// [`destroy`](Self::destroy) the session.
+    /// Nobody is logged in from now on. Otherwise as [`set_principal`](Self::set_principal). To log out, [`destroy`](Self::destroy)
+    /// the session.
     pub async fn remove_principal(&self) -> Result<(), Error> {
         self.change_rights(None, false).await
     }
@@ -324,6 +325,9 @@ impl Session {
             (None, Some(head)) if principal.is_some() && head.principal == principal => head.lifetime,
             (None, _) => plan.lifetime,
         };
+        if view.principal().is_some_and(|before| Some(before) != principal.as_ref()) {
+            view.clear();
+        }
         view.rights = Some(Rights::new(principal, lifetime));
         Ok(())
     }

@@ -211,3 +211,28 @@ async fn a_clock_that_is_set_back_revives_no_secret() -> Result<(), Error> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn nobody_inherits_what_somebody_else_left() -> Result<(), Error> {
+    let (scene, mut browser) = (Scene::new(), Browser::default());
+    scene.on(&mut browser, async |session| session.insert("cart", &7).await).await?;
+    let mut cart = async |change: Option<Option<&'static str>>| {
+        scene
+            .on(&mut browser, async |session| {
+                match change {
+                    Some(Some(name)) => session.set_principal(name).await?,
+                    Some(None) => session.remove_principal().await?,
+                    None => session.insert("cart", &8).await?,
+                }
+                session.get::<i32>("cart").await
+            })
+            .await
+    };
+    assert_eq!(cart(Some(Some("ann"))).await?, Some(7), "her own, from before the login");
+    assert_eq!(cart(Some(Some("ann"))).await?, Some(7), "hers still");
+    assert_eq!(cart(Some(Some("eve"))).await?, None, "and not the other's");
+    assert_eq!(cart(None).await?, Some(8));
+    assert_eq!(cart(Some(None)).await?, None, "nor that of who comes after");
+    assert_eq!(cart(Some(Some("ann"))).await?, None);
+    Ok(())
+}
