@@ -71,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Finds the user, as a service does that knows its keys.
 async fn authenticate(mut request: Request, next: Next) -> Response {
-    let key = request.headers().get("x-api-key").map(|key| key.as_bytes());
+    let key = request.headers().get("x-api-key").map(http::HeaderValue::as_bytes);
     let user = match key {
         Some(b"ada-s-key") => Some(User { name: "ada", has_paid: true }),
         Some(b"bob-s-key") => Some(User { name: "bob", has_paid: false }),

@@ -84,6 +84,7 @@ impl Queues {
     /// # Cancellation
     ///
     /// Dropping it gives up the place.
+    #[expect(clippy::disallowed_methods, reason = "it is known until when, and nothing comes before")]
     pub(super) async fn take<L: Limiter>(
         &self,
         limiter: &L,

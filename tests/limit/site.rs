@@ -55,7 +55,7 @@ impl Service<Request<()>> for Handler {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let mut response = Response::new(Full::from("hello"));
         if let Some(status) = request.headers().get("answer") {
-            *response.status_mut() = StatusCode::from_bytes(status.as_bytes()).unwrap();
+            *response.status_mut() = StatusCode::from_bytes(status.as_bytes()).expect("a status");
         }
         ready(Ok(response))
     }
@@ -77,7 +77,12 @@ impl<L: Limiter> Site<L> {
     }
 
     pub(crate) async fn ask(&self, request: request::Builder) -> Answer {
-        let response = self.service.clone().oneshot(request.body(()).unwrap()).await.unwrap();
+        let response = self
+            .service
+            .clone()
+            .oneshot(request.body(()).expect("a request"))
+            .await
+            .unwrap_or_else(|never| match never {});
         Answer::of(response).await
     }
 }
@@ -85,13 +90,14 @@ impl<L: Limiter> Site<L> {
 impl Answer {
     async fn of(response: Response<LimitBody<Full<Bytes>>>) -> Self {
         let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        Self { status: head.status, head, body: String::from_utf8(body.into()).unwrap() }
+        let body = body.collect().await.unwrap_or_else(|never| match never {}).to_bytes();
+        Self { status: head.status, head, body: String::from_utf8(body.into()).expect("a text") }
     }
 
     /// The values of a field, in one line.
     pub(crate) fn field(&self, name: &str) -> String {
-        let values: Vec<_> = self.head.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect();
+        let values: Vec<_> =
+            self.head.headers.get_all(name).iter().map(|value| value.to_str().expect("a text")).collect();
         values.join(", ")
     }
 
@@ -105,5 +111,5 @@ impl Answer {
 }
 
 pub(crate) fn from(address: &str) -> request::Builder {
-    Request::get("/page").extension(address.parse::<IpAddr>().unwrap())
+    Request::get("/page").extension(address.parse::<IpAddr>().expect("an address"))
 }
