@@ -25,10 +25,11 @@
 //! |---|---|
 //! | [`cache`] | the layer, its rules, the handler's word, purging and counting |
 //! | [`store`] | where responses are kept: the contract, the store of one process, the store of many, the suite for stores of your own |
+//! | [`limit`] | rate limits: the layer, its policies, where takings are counted |
 //! | [`session`] | sessions: the layer, the handle, where they are kept |
 //! | `redis` | a handle on a Redis or Valkey, for what several processes share |
 //! | [`private`] | the word by which other middleware keeps a response from being shared |
-//! | [`quota`] | limits, as pure arithmetic; no layer stands on it yet |
+//! | [`quota`] | limits, as pure arithmetic |
 //! | [`expiry`] | jitter and early refresh, as pure arithmetic |
 //! | [`clock`] | the time, and one that tests wind by hand |
 //! | [`error`] | the one error type |
@@ -38,9 +39,10 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `cache` | yes | [`cache`] |
+//! | `limit` | yes | [`limit`] |
 //! | `session` | yes | [`session`], in one process |
 //! | `session-json` | | its values as JSON |
-//! | `axum` | | [`Caching`] as an axum response part, [`Session`] as an extractor, [`Error`] as a response |
+//! | `axum` | | [`Caching`] as an axum response part, [`Session`] as an extractor, [`Error`] as a response, the address of who is connected to [`limit`] |
 //! | `redis`, `redis-tls` | | `redis`; the same over TLS |
 //! | `tracing` | | one event per request and per fill, at debug level |
 //! | `conformance` | | `store::conformance` and `session::conformance`, the suites every store must pass |
