@@ -1,5 +1,5 @@
-//! Tower layers that hang in front of any HTTP service: today **response caching** by RFC 9111, in one
-//! process, or in several that share a Redis.
+//! Tower layers that hang in front of any HTTP service: **response caching** by RFC 9111, **rate limits** that are a bound, and
+//! **sessions** that lose nothing, in one process or in several that share a Redis.
 //!
 //! ```no_run
 //! use std::time::Duration;
