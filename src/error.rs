@@ -104,6 +104,13 @@ impl Error {
         self.code.as_deref()
     }
 
+    /// This error, its message after `prefix`, which says where it happened.
+    #[cfg(feature = "redis")]
+    #[cold]
+    pub(crate) fn prefixed(self, prefix: &str) -> Self {
+        Self { message: format!("{prefix}{}", self.message).into(), ..self }
+    }
+
     fn new(kind: ErrorKind, message: &str) -> Self {
         Self { kind, message: message.into(), code: None, source: None }
     }

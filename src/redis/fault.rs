@@ -76,6 +76,9 @@ impl From<RedisError> for Fault {
 
 impl Fault {
     fn answer(code: &str, detail: &str) -> Self {
+        if let Some((code, detail)) = within_script(code, detail) {
+            return Self::answer(code, detail);
+        }
         let verdict = Verdict::of_code(code);
         let said = format!("{code} {detail}");
         let error = match verdict {
@@ -84,6 +87,17 @@ impl Fault {
         };
         Self { error, verdict }
     }
+}
+
+/// What a command in a script was refused with, where the server hides it in its own words (before 7.0): `ERR Error running
+/// script (call to f_..): @user_script:1: WRONGTYPE Operation against ..`.
+fn within_script<'a>(code: &str, detail: &'a str) -> Option<(&'a str, &'a str)> {
+    if code != "ERR" || !detail.starts_with("Error running script") {
+        return None;
+    }
+    let (_, said) = detail.split_once("@user_script:")?.1.split_once(": ")?;
+    let (code, detail) = said.trim_start_matches('-').split_once(' ')?;
+    (code.len() > 2 && code.bytes().all(|byte| byte.is_ascii_uppercase())).then_some((code, detail))
 }
 
 // === impl Verdict ===
@@ -125,6 +139,21 @@ mod tests {
             ("-NOPERM this user has no permissions\r\n", Verdict::Alive, Some("NOPERM")),
             ("-NOSCRIPT No matching script.\r\n", Verdict::Alive, Some("NOSCRIPT")),
             ("-ERR syntax error\r\n", Verdict::Alive, Some("ERR")),
+            (
+                "-ERR Error running script (call to f_1b): @user_script:12: WRONGTYPE Operation against a key\r\n",
+                Verdict::Alive,
+                Some("WRONGTYPE"),
+            ),
+            (
+                "-ERR Error running script (call to f_1b): @user_script:1: -NOGROUP No such key\r\n",
+                Verdict::Alive,
+                Some("NOGROUP"),
+            ),
+            (
+                "-ERR Error running script (call to f_1b): @user_script:3: Script attempted to x\r\n",
+                Verdict::Alive,
+                Some("ERR"),
+            ),
             ("-READONLY You can't write against a read only replica.\r\n", Verdict::Lost, None),
             ("-LOADING Redis is loading the dataset in memory\r\n", Verdict::Unwell, None),
             ("-BUSY Redis is busy running a script.\r\n", Verdict::Unwell, None),
