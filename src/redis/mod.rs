@@ -83,6 +83,7 @@ mod command;
 mod fault;
 mod gate;
 mod inbox;
+pub mod leaderboard;
 mod line;
 mod listener;
 mod manager;
@@ -98,6 +99,7 @@ mod slot;
 mod subscription;
 #[cfg_attr(not(feature = "redis-tls"), path = "no_tls.rs")]
 mod tls;
+mod wrong_type;
 
 pub use breaker::BreakerState;
 pub use builder::RedisBuilder;
