@@ -7,6 +7,8 @@ mod connect;
 mod dropped;
 mod failover;
 mod failure;
+mod leaderboard;
+mod leaderboard_model;
 mod own_servers;
 mod scripts;
 mod sharing;

@@ -96,7 +96,7 @@ for _, board in ipairs(boards) do
   end
 end
 if increments then
-  redis.call('ZREMRANGEBYSCORE', DONE, '-inf', MS - REMEMBER)
+  redis.call('ZREMRANGEBYSCORE', DONE, '-inf', '(' .. text(MS - REMEMBER))
   local over = redis.call('ZCARD', DONE) - REMEMBERED
   if over > 0 then redis.call('ZPOPMIN', DONE, over) end
   redis.call('PEXPIRE', DONE, REMEMBER)
