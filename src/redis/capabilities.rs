@@ -89,7 +89,7 @@ impl Capabilities {
 }
 
 impl Version {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(['.', '-']).map(|part| part.parse().ok());
         let major = parts.next()??;
         let mut part = || parts.next().flatten().unwrap_or(0);

@@ -82,6 +82,7 @@ mod client;
 mod command;
 mod fault;
 mod gate;
+pub mod health;
 mod inbox;
 pub mod leaderboard;
 mod line;

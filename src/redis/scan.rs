@@ -81,7 +81,7 @@ impl<'a> Scan<'a> {
 }
 
 /// The primaries to be asked.
-async fn nodes(redis: &Redis) -> Result<VecDeque<Target>, Error> {
+pub(super) async fn nodes(redis: &Redis) -> Result<VecDeque<Target>, Error> {
     if !redis.is_cluster() {
         return Ok(VecDeque::from([Target::Anyone]));
     }

@@ -7,6 +7,7 @@ mod connect;
 mod dropped;
 mod failover;
 mod failure;
+mod health;
 mod leaderboard;
 mod leaderboard_model;
 mod own_servers;
