@@ -18,7 +18,7 @@ const MILLI: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Polls `future` up to `polls` times, and tells whether it was done by then.
-async fn dropped_after(polls: usize, future: impl Future) -> bool {
+pub(crate) async fn dropped_after(polls: usize, future: impl Future) -> bool {
     let mut future = pin!(future);
     for _ in 0..polls {
         let done = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await;

@@ -5,11 +5,14 @@ use std::time::Duration;
 use bartizan::{
     Redis,
     clock::{Clock, SystemClock, TestClock, Timestamp},
-    redis::leaderboard::{Entry, LARGEST, Leaderboard, Outcome, Page, Period, Update},
+    redis::leaderboard::{Entry, LARGEST, Leaderboard, Outcome, Page, Period, Standings, Update},
 };
 use futures_util::future::join_all;
 
-use crate::support::{Cluster, Server, within};
+use crate::{
+    dropped::dropped_after,
+    support::{Cluster, Server, within},
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -399,4 +402,33 @@ async fn a_server_that_is_gone_is_an_error_within_the_deadline() {
     let (result, _) = within(Duration::from_secs(2), board.add("ada", 1)).await;
     assert!(result.unwrap_err().is_unavailable());
     server.resume();
+}
+
+/// Dropped at whatever await, a change is done or not, and never by half; done again it is done once.
+#[tokio::test]
+async fn whoever_leaves_at_any_await_may_come_again() {
+    let server = Server::start().await;
+    let mut polls = 0;
+    loop {
+        let redis = redis(&server).await;
+        server.tell(&["SCRIPT", "FLUSH"]).await;
+        let board = Leaderboard::builder(&redis, &format!("race {polls}"))
+            .unwrap()
+            .periods([Period::EVER, Period::DAY])
+            .dense_ranks()
+            .build();
+        let done = dropped_after(polls, async { drop(board.increment("ada", 5, "game 1").await) }).await;
+        dropped_after(polls, async { drop(board.ever().around("ada", 3).await) }).await;
+        let score = async |standings: Standings| standings.standing("ada").await.unwrap().map(|at| at.entry.score);
+        let (ever, today) = (score(board.ever()).await, score(board.today()).await);
+        assert!(ever == today && [None, Some(5)].contains(&ever), "after {polls} polls: {ever:?}, {today:?}");
+        for _ in 0..2 {
+            assert_eq!(board.increment("ada", 5, "game 1").await.unwrap().score, Some(5), "after {polls} polls");
+        }
+        if done {
+            break;
+        }
+        polls += 1;
+    }
+    assert!(polls > 1, "several awaits were left: {polls}");
 }

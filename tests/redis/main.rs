@@ -13,5 +13,6 @@ mod leaderboard_model;
 mod own_servers;
 mod scripts;
 mod sharing;
+mod simple;
 mod subscription;
 mod tracking;
