@@ -33,7 +33,7 @@
 //! Of equal scores, who reached it first comes first. The usual way is to put the time into the score, which leaves 21 bits for the score
 //! itself, or less; here the score keeps its whole range, since the time is in the *element*: a sorted set puts elements of one score in
 //! the order of their bytes, so each begins with 14 hexadecimal digits that fall with time, and a hash remembers the digits of each
-//! member. A member takes about 250 bytes in place of 90. Times are those of the server, in microseconds, and no two are equal: of
+//! member. A member takes about 190 bytes in place of 100. Times are those of the server, in microseconds, and no two are equal: of
 //! those that are written together, in the order in which they are written. A score that is set again, and is what it was, keeps its time.
 //!
 //! | | with 9, 7, 7, 4 | |

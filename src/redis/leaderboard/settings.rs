@@ -87,7 +87,7 @@ impl LeaderboardBuilder {
     }
 
     /// How long operations are remembered, and how many, so that a repetition changes nothing. The default is a day and 100 000, about
-    /// 10 MB; beyond that the oldest are forgotten.
+    /// 12 MB; beyond that the oldest are forgotten.
     ///
     /// # Panics
     ///
