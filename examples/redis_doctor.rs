@@ -7,7 +7,7 @@
 //! After the URL comes what it serves: `cache`, `limits`, `sessions`, `tools`; everything, if nothing is said. It only reads. The exit code is 1
 //! when there is advice. Try it on a fresh `redis-server`, then set what it says (`redis-cli config set ..`) and see it fall silent.
 
-use std::{env, error::Error, process::ExitCode, time::Duration};
+use std::{env, error::Error, fmt::Display, process::ExitCode, time::Duration};
 
 use bartizan::{
     Redis,
@@ -91,11 +91,11 @@ fn print_keys(keys: &Keys, namespace: &str) {
     let all = if keys.complete { "all" } else { "the first" };
     println!("\nKeys of {namespace}: {all} {} were looked at, {} never expire", keys.seen, keys.lasting);
     for key in keys.largest.iter().take(5) {
-        line(&size(key.bytes), key.name.clone());
+        line(&size(key.bytes), &key.name);
     }
 }
 
-fn line(name: &str, text: String) {
+fn line(name: &str, text: impl Display) {
     println!("  {name:<12} {text}");
 }
 

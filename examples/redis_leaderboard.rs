@@ -8,10 +8,11 @@
 //! See three points for each game that was won, each game counted once although every fifth is reported twice; the best of today, who is
 //! around you, and how many you are better than. Of equal points, who had them first is ahead. Run it again: today's points add up.
 
-use std::{env, error::Error, time::SystemTime};
+use std::{env, error::Error};
 
 use bartizan::{
     Redis,
+    clock::{Clock, SystemClock},
     redis::leaderboard::{Entry, Leaderboard, Page, Period, Update},
 };
 use tokio::task::JoinSet;
@@ -34,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     board.apply(&nobody).await?;
 
     let before = points(&board.today().page(0, 1000).await?);
-    let evening = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let evening = SystemClock.now().as_secs();
     let mut reports = JoinSet::new();
     for game in 0..GAMES {
         let board = board.clone();

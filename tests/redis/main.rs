@@ -9,6 +9,7 @@ mod failover;
 mod failure;
 mod health;
 mod leaderboard;
+mod leaderboard_clock;
 mod leaderboard_model;
 mod own_servers;
 mod scripts;
