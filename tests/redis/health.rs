@@ -10,6 +10,9 @@ use bartizan::{
     },
 };
 
+use futures_util::future::join_all;
+use tokio::net::TcpStream;
+
 use crate::support::{Cluster, Sentinels, Server, eventually, within};
 
 const ALL: [Purpose; 4] = [Purpose::Cache, Purpose::Limits, Purpose::Sessions, Purpose::Tools];
@@ -136,6 +139,18 @@ async fn what_happened_to_a_server_is_told() {
     assert!(slow.command.starts_with("EVAL") && slow.command.ends_with(" bartizan:busy"), "{slow:?}");
     assert!(slow.took >= Duration::from_millis(100));
     assert!(!report.nodes[0].spikes.is_empty(), "{report:?}");
+
+    // Ours, and those of the one who sets it.
+    server.tell(&["CONFIG", "SET", "maxclients", "10"]).await;
+    let others: Vec<_> = join_all((0..8).map(|_| TcpStream::connect(("127.0.0.1", server.port)))).await;
+    let refused = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    let refused = [refused, TcpStream::connect(("127.0.0.1", server.port)).await.unwrap()];
+    let crowded = async || {
+        let found = findings(&Checkup::new(&redis).keys(0).run().await.unwrap());
+        (found.contains(&Finding::ManyConnections) && found.contains(&Finding::RejectsConnections)).then_some(())
+    };
+    eventually("it is crowded", Duration::from_secs(5), crowded).await;
+    drop((others, refused));
 }
 
 #[tokio::test]

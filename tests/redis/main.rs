@@ -16,4 +16,5 @@ mod scripts;
 mod sharing;
 mod simple;
 mod subscription;
+mod tools_acl;
 mod tracking;

@@ -68,6 +68,8 @@ pub enum Finding {
     Fragmented,
     /// Connections were refused.
     RejectsConnections,
+    /// Nine tenths of the connections there may be are there.
+    ManyConnections,
     /// Connections that lead nowhere are kept.
     NoKeepalive,
     /// What is slow is not logged, or everything is.
@@ -115,6 +117,7 @@ impl Finding {
             Self::NeverEvicts => "never-evicts",
             Self::Fragmented => "fragmented",
             Self::RejectsConnections => "rejects-connections",
+            Self::ManyConnections => "many-connections",
             Self::NoKeepalive => "no-keepalive",
             Self::Slowlog => "slowlog",
             Self::SlowCommands => "slow-commands",
@@ -234,6 +237,15 @@ fn of_info(said: &mut Said<'_>, info: &Info, serves: Serves<'_>) {
         said.add(
             Finding::RejectsConnections,
             format!("it refused {} connections, since `maxclients` is {}", stats.rejected, stats.max_clients),
+        );
+    }
+    if stats.max_clients > 0 && stats.clients / 9 >= stats.max_clients.div_ceil(10) {
+        said.add(
+            Finding::ManyConnections,
+            format!(
+                "{} of {} connections are there: set `maxclients`, or share them",
+                stats.clients, stats.max_clients
+            ),
         );
     }
     for replica in info.replication.replicas.iter().filter(|replica| !replica.is_online || replica.lag.as_secs() > 10) {

@@ -14,7 +14,11 @@
 //! `examples/redis_doctor.rs` prints all of it. It reads, and changes nothing: `INFO`, `CONFIG GET` of six settings, `SLOWLOG GET`, `LATENCY
 //! LATEST`, and a bounded `SCAN` of the namespace with `MEMORY USAGE` and `PTTL`. Where one of these is not allowed, as on managed
 //! servers, the report says so ([`Node::withheld`]) and there is no advice about what is not known. In a Cluster each primary is asked.
-//! With Sentinel it is the primary.
+//! With Sentinel it is the primary. Where permissions are given one by one:
+//!
+//! ```text
+//! +ping +info +config|get +slowlog|get +latency|latest +scan +pttl +memory|usage
+//! ```
 //!
 //! # What is said
 //!
@@ -26,7 +30,7 @@
 //! | a cache alone | `noeviction`, with which a full server takes no new page | [`NeverEvicts`] |
 //! | whatever | `maxmemory` unset, or nearly used up; memory that is fragmented | [`NoMemoryLimit`], [`NearlyFull`], [`Fragmented`] |
 //! | | replicas, and `min-replicas-to-write 0`; one that does not follow; a primary that is none | [`SplitBrain`], [`ReplicaLags`], [`Replica`](Finding::Replica) |
-//! | | the disk failed, connections were refused, `tcp-keepalive 0` | [`PersistenceFails`], [`RejectsConnections`], [`NoKeepalive`] |
+//! | | the disk failed; connections were refused, or soon will be; `tcp-keepalive 0` | [`PersistenceFails`], [`RejectsConnections`], [`ManyConnections`], [`NoKeepalive`] |
 //! | | a log of slow commands that is off, or logs too much or too little; commands of 100 ms | [`Slowlog`], [`SlowCommands`] |
 //! | | keys over 1 MiB; keys of ours without expiry, but for those of tools | [`BigKeys`], [`KeysWithoutExpiry`] |
 //! | | a server before 6.2; a primary of a Cluster that does not answer | [`TooOld`], [`Unreachable`] |
@@ -45,6 +49,7 @@
 //! [`ReplicaLags`]: Finding::ReplicaLags
 //! [`PersistenceFails`]: Finding::PersistenceFails
 //! [`RejectsConnections`]: Finding::RejectsConnections
+//! [`ManyConnections`]: Finding::ManyConnections
 //! [`NoKeepalive`]: Finding::NoKeepalive
 //! [`Slowlog`]: Finding::Slowlog
 //! [`SlowCommands`]: Finding::SlowCommands

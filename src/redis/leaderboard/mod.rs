@@ -47,7 +47,7 @@
 //! Whoever got no answer does not know whether it was done, and a Cluster sends again what a broken connection swallowed. To set a score
 //! twice is to set it once; an increment therefore has the id of an operation, remembered together with the member for a day
 //! ([`remember_operations`](LeaderboardBuilder::remember_operations)). A failover may lose the last changes along with their ids, so repeating
-//! them is right then too.
+//! them is right then too. Of a change that was sent twice the answer is that of the second: nothing changed, and this is the score.
 //!
 //! # Periods
 //!
@@ -60,6 +60,13 @@
 //! Of the server, O(log n) for everything but trimming. All keys of a board (`leaderboard:{name}:..`) have one slot, so one shard of a
 //! Cluster carries it. It must not be evicted: with a policy other than `noeviction` the server may drop a part of it, which is an error
 //! from then on ([`Undecodable`](crate::error::ErrorKind::Undecodable)) until [`Standings::clear`].
+//!
+//! Where permissions are given one by one:
+//!
+//! ```text
+//! +eval +evalsha +time +type +exists +unlink +pttl +pexpire +pexpireat +hget +hset +hdel +hlen
+//! +zadd +zrem +zscore +zcard +zcount +zrange +zrevrange +zrevrank +zremrangebyscore +zpopmin
+//! ```
 
 mod board;
 mod entry;
