@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use bartizan::{
     Error, Redis,
-    redis::{Counter, Flag, Recent, Uniques},
+    redis::{
+        Counter, Flag, Recent, Uniques,
+        health::Checkup,
+        leaderboard::{Leaderboard, Update},
+    },
 };
 use futures_util::future::join_all;
 
@@ -212,6 +216,20 @@ async fn keys_that_hold_something_else_are_named() {
 }
 
 #[tokio::test]
+async fn what_lasts_for_ever_and_a_day_is_no_error() {
+    let server = Server::start().await;
+    let redis = redis(&server).await;
+    Counter::new(&redis, "a").unwrap().expires_after(Duration::MAX).add(1).await.unwrap();
+    Recent::<u32>::new(&redis, "a").unwrap().expires_after(Duration::MAX).push(&1).await.unwrap();
+    Uniques::new(&redis, "a").unwrap().expires_after(Duration::MAX).add("a", "b").await.unwrap();
+    let keys: Vec<String> = server.ask(&["KEYS", "*"]).await.unwrap();
+    assert_eq!(keys.len(), 3);
+    for key in keys {
+        assert!(server.ask::<i64>(&["PTTL", &key]).await.unwrap() > 1 << 60, "{key}");
+    }
+}
+
+#[tokio::test]
 async fn they_work_in_a_cluster() {
     let cluster = Cluster::start().await;
     let redis = cluster.handle(5 * SECOND).deadline(5 * SECOND).connect().await.unwrap();
@@ -230,4 +248,22 @@ async fn they_work_in_a_cluster() {
         assert_eq!(list.latest(9).await.unwrap(), [n]);
         assert!(Flag::new(&redis, &name).unwrap().raise().await.unwrap());
     }
+}
+
+/// Whoever is spawned may use them.
+#[tokio::test]
+async fn their_futures_can_be_sent() {
+    fn sent<T: Send>(_: &T) {}
+    let redis = Redis::builder("redis://127.0.0.1:1").unwrap().build().unwrap();
+    let board = Leaderboard::new(&redis, "a").unwrap();
+    let (ever, updates) = (board.ever(), [Update::set("a", 1)]);
+    sent(&(board.apply(&updates), board.add("a", 1), board.increment("a", 1, "b"), board.remove("a")));
+    sent(&(ever.top(1), ever.around("a", 1), ever.standing("a"), ever.trim(1), ever.clear(), ever.count()));
+    let (counter, flag) = (Counter::new(&redis, "a").unwrap(), Flag::new(&redis, "a").unwrap());
+    sent(&(counter.add(1), counter.add_once(1, "a"), counter.get(), counter.reset(), flag.raise(), flag.is_raised()));
+    let (list, sets) = (Recent::<String>::new(&redis, "a").unwrap(), Uniques::new(&redis, "a").unwrap());
+    let value = String::new();
+    sent(&(list.push(&value), list.latest(1), list.clear()));
+    sent(&(sets.add("a", "b"), sets.add_all("a", &["b"]), sets.count(&["a"]), sets.union(&["a"])));
+    sent(&Checkup::new(&redis).run());
 }
