@@ -1,6 +1,6 @@
 //! Leaderboards: what is told of them, and what is refused.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bartizan::{
     Redis,
@@ -8,10 +8,11 @@ use bartizan::{
     redis::leaderboard::{Entry, LARGEST, Leaderboard, Outcome, Page, Period, Standings, Update},
 };
 use futures_util::future::join_all;
+use tokio::{task::JoinSet, time::interval};
 
 use crate::{
     dropped::dropped_after,
-    support::{Cluster, Server, within},
+    support::{Cluster, Link, Proxy, Server, eventually, within},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -423,4 +424,44 @@ async fn whoever_leaves_at_any_await_may_come_again() {
         polls += 1;
     }
     assert!(polls > 1, "several awaits were left: {polls}");
+}
+
+/// Nobody knows whether what got no answer was done, so it is done again, until there is one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_repeated_until_it_is_answered_counts_once() {
+    let server = Server::start().await;
+    let proxy = Arc::new(Proxy::to(server.port).await);
+    let redis = Redis::builder(&proxy.url()).unwrap().deadline(Duration::from_millis(50));
+    let redis = redis.backoff(Duration::from_millis(1), Duration::from_millis(5)).build().unwrap();
+    let board = Leaderboard::builder(&redis, "race").unwrap().dense_ranks().build();
+    let mut writers: JoinSet<u32> = (0..8)
+        .map(|writer| {
+            let board = board.clone();
+            async move {
+                let mut repeated = 0;
+                for n in 0..100 {
+                    let operation = format!("{writer} {n}");
+                    while board.increment("ada", 1, &operation).await.is_err() {
+                        repeated += 1;
+                        tokio::task::yield_now().await;
+                    }
+                }
+                repeated
+            }
+        })
+        .collect();
+    let mut ticks = interval(Duration::from_millis(7));
+    let mut links = [Link::Up, Link::HalfOpen, Link::Up, Link::Held, Link::Up, Link::Cut].into_iter().cycle();
+    let mut repeated = 0;
+    while !writers.is_empty() {
+        tokio::select! {
+            Some(done) = writers.join_next() => repeated += done.unwrap(),
+            _ = ticks.tick() => proxy.set(links.next().unwrap()),
+        }
+    }
+    proxy.set(Link::Up);
+    assert!(repeated > 20, "{repeated}");
+    let score = async || board.ever().standing("ada").await.ok().map(|standing| standing.unwrap().entry.score);
+    let (score, _) = eventually("it can be read", Duration::from_secs(5), score).await;
+    assert_eq!(score, 800, "after {repeated} repetitions");
 }
