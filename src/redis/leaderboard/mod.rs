@@ -64,7 +64,7 @@
 //! Where permissions are given one by one:
 //!
 //! ```text
-//! +eval +evalsha +time +type +exists +unlink +pttl +pexpire +pexpireat +hget +hset +hdel +hlen
+//! +eval +evalsha +time +type +unlink +pttl +pexpire +pexpireat +hget +hset +hdel +hlen
 //! +zadd +zrem +zscore +zcard +zcount +zrange +zrevrange +zrevrank +zremrangebyscore +zpopmin
 //! ```
 

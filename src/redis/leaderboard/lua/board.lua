@@ -18,9 +18,11 @@ local function micros(said)
   return time[1] * 1000000 + time[2]
 end
 
--- The last turn of a board; or nil and what is wrong with it: it ranks otherwise than the caller does, or one of its keys is gone.
+-- The last turn of a board; or nil and what is wrong with it: it ranks otherwise than the caller does, or one of its keys is gone. A
+-- key of another type is an error here, before anything is written.
 local function turn(scores, order, levels, ranks)
   local meta, members = redis.call('HGET', order, ''), redis.call('ZCARD', scores)
+  local distinct = ranks:find('d', 1, true) and redis.call('ZCARD', levels)
   if not meta then
     if members > 0 then return nil, { 'lost', order } end
     return 0
@@ -28,9 +30,7 @@ local function turn(scores, order, levels, ranks)
   local last, theirs = string.match(meta, '^(%d+):(%a*)$')
   if theirs ~= ranks then return nil, { 'ranks', theirs or '?' } end
   if members == 0 and redis.call('HLEN', order) > 1 then return nil, { 'lost', scores } end
-  if members > 0 and ranks:find('d', 1, true) and redis.call('EXISTS', levels) == 0 then
-    return nil, { 'lost', levels }
-  end
+  if members > 0 and distinct == 0 then return nil, { 'lost', levels } end
   return tonumber(last)
 end
 

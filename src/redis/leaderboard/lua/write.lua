@@ -76,9 +76,15 @@ local function change(verb, member, number, operation)
   return changed
 end
 
-local reply, increments = { 'done' }, false
-for at = 7 + PERIODS * 4, #ARGV, 4 do
+local FIRST, increments = 7 + PERIODS * 4, false
+for at = FIRST, #ARGV, 4 do
   increments = increments or ARGV[at] == 'i'
+end
+-- An error if it is of another type, before anything is written.
+if increments then redis.call('ZCARD', DONE) end
+
+local reply = { 'done' }
+for at = FIRST, #ARGV, 4 do
   reply[#reply + 1] = change(ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), ARGV[at + 3])
   reply[#reply + 1] = ARGV[at + 1]
 end
