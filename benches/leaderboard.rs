@@ -1,7 +1,7 @@
 //! What a rank costs among a thousand members and among a million, on a server of its own.
 //!
-//! One caller asks for standings, for who is around a member, and for increments; each in turn with a script that does nothing, which is
-//! the way there and back. The median of the times must be at most three times that, among a million.
+//! One caller asks for standings, for who is around a member, and for increments; each in turn with a script that does nothing,
+//! which is the way there and back. The median of the times must be at most three times that, among a million.
 //!
 //! ```text
 //! cargo bench --bench leaderboard --features redis

@@ -4,8 +4,9 @@
 //! cargo run --features redis --example redis_doctor -- redis://127.0.0.1 cache sessions   (NAMESPACE=bartizan)
 //! ```
 //!
-//! After the URL comes what it serves: `cache`, `limits`, `sessions`, `tools`; everything, if nothing is said. It only reads. The exit code is 1
-//! when there is advice. Try it on a fresh `redis-server`, then set what it says (`redis-cli config set ..`) and see it fall silent.
+//! After the URL comes what it serves: `cache`, `limits`, `sessions`, `tools`; everything, if nothing is said. It only reads. The
+//! exit code is 1 when there is advice. Try it on a fresh `redis-server`, then set what it says (`redis-cli config set ..`) and
+//! see it fall silent.
 
 use std::{env, error::Error, fmt::Display, process::ExitCode, time::Duration};
 

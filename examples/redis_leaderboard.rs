@@ -5,8 +5,9 @@
 //! cargo run --features redis --example redis_leaderboard -- player-7
 //! ```
 //!
-//! See three points for each game that was won, each game counted once although every fifth is reported twice; the best of today, who is
-//! around you, and how many you are better than. Of equal points, who had them first is ahead. Run it again: today's points add up.
+//! See three points for each game that was won, each game counted once although every fifth is reported twice; the best of today,
+//! who is around you, and how many you are better than. Of equal points, who had them first is ahead. Run it again: today's
+//! points add up.
 
 use std::{env, error::Error};
 

@@ -26,13 +26,13 @@ static PUSH: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/p
 /// # Errors
 ///
 /// [`Invalid`](crate::error::ErrorKind::Invalid), when a value has more than 1 MiB; [`Undecodable`](crate::error::ErrorKind::Undecodable), when
-/// its key (`recent:{name}:items`) has bytes that are no `T`; [`Refused`](crate::error::ErrorKind::Refused), when it holds another type; else
-/// as those of [`Command::run`](crate::redis::Command::run).
+/// its key (`recent:{name}:items`) has bytes that are no `T`; [`Refused`](crate::error::ErrorKind::Refused), when it holds
+/// another type; else as those of [`Command::run`](crate::redis::Command::run).
 ///
 /// # Cancellation
 ///
-/// A call that is dropped may or may not have been carried out. Repeated, or sent again by a Cluster whose connection broke, a value is in
-/// the list twice, unless values are [`distinct`](Self::distinct).
+/// A call that is dropped may or may not have been carried out. Repeated, or sent again by a Cluster whose connection broke, a
+/// value is in the list twice, unless values are [`distinct`](Self::distinct).
 pub struct Recent<T> {
     redis: Redis,
     key: Box<str>,

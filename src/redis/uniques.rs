@@ -23,8 +23,8 @@ static UNITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/
 /// # Ok(()) }
 /// ```
 ///
-/// All sets of one name have one slot of a Cluster, since the server unites them. It is exact, and takes about 60 bytes for each member;
-/// for an estimate in 12 KiB there are `PFADD` and `PFCOUNT`.
+/// All sets of one name have one slot of a Cluster, since the server unites them. It is exact, and takes about 60 bytes for each
+/// member; for an estimate in 12 KiB there are `PFADD` and `PFCOUNT`.
 ///
 /// # Errors
 ///
@@ -117,8 +117,8 @@ impl Uniques {
         self.ask("SREM", set, member).await
     }
 
-    /// How many different members there are in these sets together, up to 400. Of one set it is known; several are united first, which holds up
-    /// the server for about a second for each million members.
+    /// How many different members there are in these sets together, up to 400. Of one set it is known; several are united first,
+    /// which holds up the server for about two seconds for each million members.
     pub async fn count(&self, sets: &[impl AsRef<str> + Sync]) -> Result<u64, Error> {
         if let [set] = sets {
             let key = self.key(set.as_ref())?;
@@ -130,7 +130,8 @@ impl Uniques {
         Ok(self.unite(sets, 0).await?.0)
     }
 
-    /// The members of these sets together, in no order, up to 100 000; [`Invalid`](crate::error::ErrorKind::Invalid), when there are more.
+    /// The members of these sets together, in no order, up to 100 000; [`Invalid`](crate::error::ErrorKind::Invalid), when there
+    /// are more.
     pub async fn union(&self, sets: &[impl AsRef<str> + Sync]) -> Result<Vec<String>, Error> {
         let (count, members) = self.unite(sets, TOLD).await?;
         if count > TOLD {

@@ -11,10 +11,10 @@
 //! # Ok(()) }
 //! ```
 //!
-//! `examples/redis_doctor.rs` prints all of it. It reads, and changes nothing: `INFO`, `CONFIG GET` of six settings, `SLOWLOG GET`, `LATENCY
-//! LATEST`, and a bounded `SCAN` of the namespace with `MEMORY USAGE` and `PTTL`. Where one of these is not allowed, as on managed
-//! servers, the report says so ([`Node::withheld`]) and there is no advice about what is not known. In a Cluster each primary is asked.
-//! With Sentinel it is the primary. Where permissions are given one by one:
+//! `examples/redis_doctor.rs` prints all of it. It reads, and changes nothing: `INFO`, `CONFIG GET` of six settings, `SLOWLOG
+//! GET`, `LATENCY LATEST`, and a bounded `SCAN` of the namespace with `MEMORY USAGE` and `PTTL`. Where one of these is not
+//! allowed, as on managed servers, the report says so ([`Node::withheld`]) and there is no advice about what is not known. In a
+//! Cluster each primary is asked. With Sentinel it is the primary. Where permissions are given one by one:
 //!
 //! ```text
 //! +ping +info +config|get +slowlog|get +latency|latest +scan +pttl +memory|usage

@@ -20,8 +20,8 @@ use crate::{
 ///
 /// # Cancellation
 ///
-/// A call that is dropped may or may not have been carried out; never by half, but for those that say how much they do at once. All of
-/// them may be repeated.
+/// A call that is dropped may or may not have been carried out; never by half, but for those that say how much they do at once.
+/// All of them may be repeated.
 #[derive(Clone)]
 pub struct Leaderboard {
     inner: Arc<Inner>,
@@ -75,9 +75,9 @@ impl Leaderboard {
     /// # Errors
     ///
     /// [`Invalid`](crate::error::ErrorKind::Invalid), when the score is beyond [`LARGEST`](super::LARGEST), when the member's name is empty or
-    /// longer than 256 bytes, or when the board was begun with other ranks; [`Refused`](crate::error::ErrorKind::Refused), when a key of the
-    /// board holds something else; [`Undecodable`](crate::error::ErrorKind::Undecodable), when one was deleted and the others were not;
-    /// else as those of [`Command::run`](crate::redis::Command::run). So it is with all that follows.
+    /// longer than 256 bytes, or when the board was begun with other ranks; [`Refused`](crate::error::ErrorKind::Refused), when a
+    /// key of the board holds something else; [`Undecodable`](crate::error::ErrorKind::Undecodable), when one was deleted and the
+    /// others were not; else as those of [`Command::run`](crate::redis::Command::run). So it is with all that follows.
     pub async fn add(&self, member: &str, score: i64) -> Result<Change, Error> {
         self.one(Update::set(member, score)).await
     }

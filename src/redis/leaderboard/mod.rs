@@ -19,22 +19,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A change counts in all of the board's periods at once, or in none. Each call is one script, so ranks, places and scores of one answer
-//! belong together, and half of a change is never seen.
+//! A change counts in all of the board's periods at once, or in none. Each call is one script, so ranks, places and scores of one
+//! answer belong together, and half of a change is never seen.
 //!
 //! # Scores
 //!
-//! Whole numbers from -9 007 199 254 740 991 to as much above zero ([`LARGEST`]), which is what a sorted set tells apart. What is beyond is
-//! refused, a sum too. Fractions are counted in their smallest part: cents, milliseconds. Where less is better, say
+//! Whole numbers from -9 007 199 254 740 991 to as much above zero ([`LARGEST`]), which is what a sorted set tells apart. What is
+//! beyond is refused, a sum too. Fractions are counted in their smallest part: cents, milliseconds. Where less is better, say
 //! [`lowest_first`](LeaderboardBuilder::lowest_first).
 //!
 //! # Ties
 //!
-//! Of equal scores, who reached it first comes first. The usual way is to put the time into the score, which leaves 21 bits for the score
-//! itself, or less; here the score keeps its whole range, since the time is in the *element*: a sorted set puts elements of one score in
-//! the order of their bytes, so each begins with 14 hexadecimal digits that fall with time, and a hash remembers the digits of each
-//! member. A member takes about 190 bytes in place of 100. Times are those of the server, in microseconds, and no two are equal: of
-//! those that are written together, in the order in which they are written. A score that is set again, and is what it was, keeps its time.
+//! Of equal scores, who reached it first comes first. The usual way is to put the time into the score, which leaves 21 bits for
+//! the score itself, or less; here the score keeps its whole range, since the time is in the *element*: a sorted set puts
+//! elements of one score in the order of their bytes, so each begins with 14 hexadecimal digits that fall with time, and a hash
+//! remembers the digits of each member. A member takes about 190 bytes in place of 100. Times are those of the server, in
+//! microseconds, and no two are equal: of those that are written together, in the order in which they are written. A score that
+//! is set again, and is what it was, keeps its time.
 //!
 //! | | with 9, 7, 7, 4 | |
 //! |---|---|---|
@@ -44,22 +45,23 @@
 //!
 //! # Repetition
 //!
-//! Whoever got no answer does not know whether it was done, and a Cluster sends again what a broken connection swallowed. To set a score
-//! twice is to set it once; an increment therefore has the id of an operation, remembered together with the member for a day
-//! ([`remember_operations`](LeaderboardBuilder::remember_operations)). A failover may lose the last changes along with their ids, so repeating
-//! them is right then too. Of a change that was sent twice the answer is that of the second: nothing changed, and this is the score.
+//! Whoever got no answer does not know whether it was done, and a Cluster sends again what a broken connection swallowed. To set
+//! a score twice is to set it once; an increment therefore has the id of an operation, remembered together with the member for a
+//! day ([`remember_operations`](LeaderboardBuilder::remember_operations)). A failover may lose the last changes along with their
+//! ids, so repeating them is right then too. Of a change that was sent twice the answer is that of the second: nothing changed,
+//! and this is the score.
 //!
 //! # Periods
 //!
-//! In UTC, by the clock of the server: the caller's clock only guesses the key, and the script says when it guessed wrong, which costs a
-//! second round trip. A [day](Period::DAY) or [week](Period::WEEK) can be [read afterwards](Standings::ago), for 35 days
+//! In UTC, by the clock of the server: the caller's clock only guesses the key, and the script says when it guessed wrong, which
+//! costs a second round trip. A [day](Period::DAY) or [week](Period::WEEK) can be [read afterwards](Standings::ago), for 35 days
 //! ([`keep`](LeaderboardBuilder::keep)); then it expires. [`Period::EVER`] does not.
 //!
 //! # What it takes
 //!
-//! Of the server, O(log n) for everything but trimming. All keys of a board (`leaderboard:{name}:..`) have one slot, so one shard of a
-//! Cluster carries it. It must not be evicted: with a policy other than `noeviction` the server may drop a part of it, which is an error
-//! from then on ([`Undecodable`](crate::error::ErrorKind::Undecodable)) until [`Standings::clear`].
+//! Of the server, O(log n) for everything but trimming. All keys of a board (`leaderboard:{name}:..`) have one slot, so one shard
+//! of a Cluster carries it. It must not be evicted: with a policy other than `noeviction` the server may drop a part of it, which
+//! is an error from then on ([`Undecodable`](crate::error::ErrorKind::Undecodable)) until [`Standings::clear`].
 //!
 //! Where permissions are given one by one:
 //!

@@ -95,8 +95,8 @@ fn days(name: &str, first: u64, count: u64) -> Stretch {
     }
 }
 
-/// The Gregorian date so many days after the epoch. Years are counted from March, so that the leap day is the last; 400 of them have
-/// 146 097 days.
+/// The Gregorian date so many days after the epoch. Years are counted from March, so that the leap day is the last; 400 of them
+/// have 146 097 days.
 fn date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let (era, of_era) = (days / 146_097, days % 146_097);

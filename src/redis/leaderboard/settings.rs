@@ -61,15 +61,15 @@ impl LeaderboardBuilder {
         self
     }
 
-    /// Also tells [dense ranks](super::Entry::dense_rank). It takes about 100 bytes more for each score that somebody has. All processes
-    /// that share the board must say so.
+    /// Also tells [dense ranks](super::Entry::dense_rank). It takes about 100 bytes more for each score that somebody has. All
+    /// processes that share the board must say so.
     pub fn dense_ranks(mut self) -> Self {
         self.dense = true;
         self
     }
 
-    /// How many members a board has at most, in each period. The default is 1 000 000. Beyond that the last are dropped, and a newcomer
-    /// must have more than they do.
+    /// How many members a board has at most, in each period. The default is 1 000 000. Beyond that the last are dropped, and a
+    /// newcomer must have more than they do.
     ///
     /// # Panics
     ///
@@ -86,8 +86,8 @@ impl LeaderboardBuilder {
         self
     }
 
-    /// How long operations are remembered, and how many, so that a repetition changes nothing. The default is a day and 100 000, about
-    /// 12 MB; beyond that the oldest are forgotten.
+    /// How long operations are remembered, and how many, so that a repetition changes nothing. The default is a day and 100 000,
+    /// about 12 MB; beyond that the oldest are forgotten.
     ///
     /// # Panics
     ///

@@ -58,8 +58,8 @@ impl Standings {
         found.map(|(page, _)| page).ok_or_else(nonsense)
     }
 
-    /// A member, up to `count` (499 at the most) that are better and as many that are worse; `None` when they are not on the board. Near
-    /// an end there are fewer on that side.
+    /// A member, up to `count` (499 at the most) that are better and as many that are worse; `None` when they are not on the
+    /// board. Near an end there are fewer on that side.
     pub async fn around(&self, member: &str, count: u64) -> Result<Option<Page>, Error> {
         check_member(member)?;
         check_count(count.saturating_mul(2).saturating_add(1))?;

@@ -1,6 +1,6 @@
 -- Adds members to a set that has room for so many.
--- KEYS: the set. ARGV: how many it may have, ms after which it expires ('' never), members. Reply: how many were not in it, and how many
--- found no room.
+-- KEYS: the set. ARGV: how many it may have, ms after which it expires ('' never), members.
+-- Reply: how many were not in it, and how many found no room.
 
 local SET, MOST, TTL = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 local size, new, refused = redis.call('SCARD', SET), 0, 0

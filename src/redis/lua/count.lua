@@ -1,6 +1,7 @@
 -- Adds to a counter, once for each operation that has an id.
--- KEYS: value, done. ARGV: by, ms after which the value expires ('' never), operation ('' none), ms for which operations are remembered,
--- how many are. Reply: the sum.
+-- KEYS: value, done. ARGV: by, ms after which the value expires ('' never), operation ('' none), ms for which operations are
+-- remembered, how many are.
+-- Reply: the sum.
 
 local VALUE, DONE = KEYS[1], KEYS[2]
 local BY, TTL, OPERATION, REMEMBER, REMEMBERED = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])

@@ -18,8 +18,8 @@ local function micros(said)
   return time[1] * 1000000 + time[2]
 end
 
--- The last turn of a board; or nil and what is wrong with it: it ranks otherwise than the caller does, or one of its keys is gone. A
--- key of another type is an error here, before anything is written.
+-- The last turn of a board; or nil and what is wrong with it: it ranks otherwise than the caller does, or one of its keys is
+-- gone. A key of another type is an error here, before anything is written.
 local function turn(scores, order, levels, ranks)
   local meta, members = redis.call('HGET', order, ''), redis.call('ZCARD', scores)
   local distinct = ranks:find('d', 1, true) and redis.call('ZCARD', levels)

@@ -1,8 +1,9 @@
 -- Part of a board, and where it lies.
--- KEYS: scores, order, levels. ARGV: microseconds ('' for the server's), ranks, the present period's from, until (ms), what is to be done
--- outside ('' nothing, 'r' read the clock), verb, of 'page' the offset, of 'around' the member, how many (on either side).
--- Reply: {'clock', ms}, what is wrong with the board, {'nobody'}, or {'page', members in all, offset, members better than the first told, levels
--- better, members level with it, elements and scores in turn}.
+-- KEYS: scores, order, levels. ARGV: microseconds ('' for the server's), ranks, the present period's from, until (ms), what is to
+-- be done outside ('' nothing, 'r' read the clock), verb, of 'page' the offset, of 'around' the member, how many (on either
+-- side).
+-- Reply: {'clock', ms}, what is wrong with the board, {'nobody'}, or {'page', members in all, offset, members better than the
+-- first told, levels better, members level with it, elements and scores in turn}.
 
 local SCORES, ORDER, LEVELS = KEYS[1], KEYS[2], KEYS[3]
 local MS = math.floor(micros(ARGV[1]) / 1000)

@@ -1,6 +1,6 @@
 -- Removes the last of a board until `keep` are left, a bounded number at once.
--- KEYS: scores, order, levels. ARGV: microseconds ('' for the server's), ranks, the present period's from, until (ms), what is to be done
--- outside ('' nothing, 'r' read the clock), keep (-1: not even what is left of a broken board), how many at once.
+-- KEYS: scores, order, levels. ARGV: microseconds ('' for the server's), ranks, the present period's from, until (ms), what is to
+-- be done outside ('' nothing, 'r' read the clock), keep (-1: not even what is left of a broken board), how many at once.
 -- Reply: {'clock', ms}, what is wrong with the board, or {'trimmed', how many, how many are too many still}.
 
 local KEEP, MOST = tonumber(ARGV[6]), tonumber(ARGV[7])

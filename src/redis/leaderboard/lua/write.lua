@@ -1,9 +1,9 @@
 -- Changes scores in all periods of a board, each change in all or in none.
--- KEYS: of each period scores, order, levels; then done. ARGV: microseconds ('' for the server's), ranks, capacity, ms for which operations
--- are remembered, how many are, number of periods; of each from, until (ms), what is to be done outside ('' nothing, 'r' read the
--- clock), ms that it is kept after (-1 for ever); of each change its verb, member, number, operation.
--- Reply: {'clock', ms}, what is wrong with a board, or {'done', of each change 1 (changed), 0, or 2 (out of range), and the score in the
--- first period or nil}.
+-- KEYS: of each period scores, order, levels; then done. ARGV: microseconds ('' for the server's), ranks, capacity, ms for which
+-- operations are remembered, how many are, number of periods; of each from, until (ms), what is to be done outside ('' nothing,
+-- 'r' read the clock), ms that it is kept after (-1 for ever); of each change its verb, member, number, operation.
+-- Reply: {'clock', ms}, what is wrong with a board, or {'done', of each change 1 (changed), 0, or 2 (out of range), and the score
+-- in the first period or nil}.
 
 local NOW = micros(ARGV[1])
 local MS, SERVER = math.floor(NOW / 1000), math.floor(micros('') / 1000)
