@@ -8,3 +8,4 @@ mod models;
 mod play;
 mod promises;
 mod several;
+mod table;
