@@ -62,7 +62,10 @@ pub mod expiry;
 #[cfg(feature = "limit")]
 pub mod limit;
 #[cfg(any(feature = "cache", feature = "limit", feature = "redis", feature = "session"))]
-#[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "only the cache counts and spawns"))]
+#[cfg_attr(
+    not(any(feature = "cache", all(feature = "limit", feature = "redis"))),
+    expect(dead_code, reason = "only the cache and limits on Redis count")
+)]
 mod observe;
 #[cfg(any(feature = "cache", feature = "limit"))]
 mod origin;

@@ -91,6 +91,8 @@ mod memory;
 mod network;
 mod peer;
 mod policy;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod refusal;
 mod service;
 mod shaping;
@@ -107,6 +109,8 @@ pub use key::Key;
 pub use layer::{RateLimitHandle, RateLimitLayer};
 pub use memory::{MemoryLimiter, MemoryUsage};
 pub use policy::{Policy, Unit};
+#[cfg(feature = "redis")]
+pub use redis::RedisLimiter;
 pub use refusal::{Reason, Refusal};
 pub use service::RateLimit;
 pub use shaping::Shaping;
