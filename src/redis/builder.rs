@@ -39,7 +39,7 @@ impl RedisBuilder {
             address,
             given: None,
             sentinel_login: Login::default(),
-            trust: Trust::default(),
+            trust: Default::default(),
             namespace: "bartizan".into(),
             connect_deadline: Duration::from_secs(1),
             deadline: Duration::from_millis(500),

@@ -123,7 +123,7 @@ mod tests {
         #[test]
         fn no_two_share_a_key_and_none_is_without_a_slot(one in identities(), other in identities()) {
             prop_assert_eq!(of(&one) == of(&other), one == other, "{} {}", of(&one), of(&other));
-            prop_assert!(of(&one).find('}') > Some("limit:{".len()));
+            prop_assert!(of(&one).find('}') > Some("limit:{".len()), "something is between the braces");
             prop_assert_eq!(of(&one).matches(['{', '}']).count(), 2);
         }
     }
