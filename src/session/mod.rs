@@ -124,6 +124,8 @@ mod keys;
 mod layer;
 mod memory;
 pub mod record;
+#[cfg(feature = "redis")]
+pub mod redis;
 mod save;
 mod service;
 #[expect(clippy::module_inception, reason = "the handle is the session")]
@@ -144,6 +146,8 @@ pub use keys::SigningKeys;
 pub use layer::{OnOutage, SessionLayer};
 pub use memory::{MemorySessions, SessionUsage};
 pub use record::{Client, Lifetime, Principal};
+#[cfg(feature = "redis")]
+pub use redis::RedisSessions;
 pub use save::Unsaved;
 pub use service::SessionService;
 pub use session::{Device, Session, SessionInfo};
