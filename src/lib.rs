@@ -63,8 +63,8 @@ pub mod expiry;
 pub mod limit;
 #[cfg(any(feature = "cache", feature = "limit", feature = "redis", feature = "session"))]
 #[cfg_attr(
-    not(any(feature = "cache", all(feature = "limit", feature = "redis"))),
-    expect(dead_code, reason = "only the cache and limits on Redis count")
+    not(any(feature = "cache", all(any(feature = "limit", feature = "session"), feature = "redis"))),
+    expect(dead_code, reason = "only the cache, and limits and sessions on Redis, use all of it")
 )]
 mod observe;
 #[cfg(any(feature = "cache", feature = "limit"))]
