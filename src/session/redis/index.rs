@@ -1,9 +1,6 @@
 //! Which records are a principal's.
 
-use std::{
-    collections::BTreeMap,
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -147,9 +144,8 @@ impl<'a> Index<'a> {
     }
 
     async fn heads(&self, of: &[Entries]) -> Result<Vec<Option<Head>>, Error> {
-        let commands = of.iter().map(|(id, _)| {
-            self.store.redis.command("HGET").key(names::record(&self.store.name, id)).arg("h")
-        });
+        let commands =
+            of.iter().map(|(id, _)| self.store.redis.command("HGET").key(names::record(&self.store.name, id)).arg("h"));
         let answers = commands.fold(self.store.redis.pipeline(), |pipeline, one| pipeline.add_command(one)).run();
         let head = |answer: Result<crate::redis::Reply, Error>| match answer {
             Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
