@@ -13,6 +13,8 @@ mod memory;
 mod outage;
 mod parallel;
 #[cfg(feature = "redis")]
+mod redis_acl;
+#[cfg(feature = "redis")]
 mod redis_contract;
 #[cfg(feature = "redis")]
 mod redis_cost;
@@ -20,6 +22,8 @@ mod redis_cost;
 mod redis_failover;
 #[cfg(feature = "redis")]
 mod redis_failure;
+#[cfg(feature = "redis")]
+mod redis_layer;
 #[cfg(feature = "redis")]
 mod redis_races;
 #[cfg(feature = "redis")]

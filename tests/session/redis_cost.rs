@@ -13,7 +13,7 @@ use crate::{
     redis_scene::{
         SOON, add, check_keys, connect, create, done, id, key, member, new, of, principal, renewal, rights, set,
     },
-    support::{Cluster, Server, within},
+    redis_servers::{Cluster, Server, within},
 };
 
 /// The names of the commands that clients sent, not those of scripts, up to a mark of the test's own.

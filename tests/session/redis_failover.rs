@@ -16,7 +16,7 @@ use crate::{
     redis_scene::{
         add, check_keys, connect, create, done, fields, id, key, listed, member, new, of, principal, renewal, set,
     },
-    support::{Cluster, Sentinels, eventually, within},
+    redis_servers::{Cluster, Sentinels, eventually, within},
 };
 
 const LIMIT: Duration = Duration::from_secs(60);

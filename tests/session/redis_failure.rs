@@ -17,7 +17,7 @@ use crate::{
         IDLE, add, apply, check_keys, connect, create, done, fields, id, key, listed, member, new, of, principal,
         renewal, rights, set, unset,
     },
-    support::{Link, Proxy, Server},
+    redis_servers::{Link, Proxy, Server},
 };
 
 async fn scene() -> (Server, RedisSessions) {
@@ -137,7 +137,7 @@ async fn a_full_server_refuses_what_grows_and_ends_what_is_to_end() {
 async fn what_is_too_much_is_said() {
     let server = Server::start().await;
     let redis = connect(&server.url()).await;
-    let store = RedisSessions::builder(redis).field_bytes(1000).value_bytes(100).build();
+    let store = RedisSessions::builder(redis).session_bytes(1000).value_bytes(100).build();
     create(&store, new(1)).await;
     for changes in [set("a", &[0; 101]), member("a", &[0; 101])] {
         let begun = store.create(NewRecord { changes: changes.clone(), ..new(2) }).await.map(drop);
@@ -156,7 +156,7 @@ async fn what_is_too_much_is_said() {
     done(&store, 1, Changes { values: unset("9").values, ..add("n", 1) }).await;
     check_keys(&server).await;
 
-    let smaller = RedisSessions::builder(connect(&server.url()).await).field_bytes(10).build();
+    let smaller = RedisSessions::builder(connect(&server.url()).await).session_bytes(10).build();
     done(&smaller, 1, Changes::default()).await;
     done(&smaller, 1, unset("0")).await;
     assert_eq!(apply(&smaller, 1, set("new", b"1")).await, Applied::TooLarge, "what is too large does not grow");

@@ -48,7 +48,7 @@ impl RedisSessionsBuilder {
     /// # Panics
     ///
     /// When it is out of range.
-    pub fn field_bytes(mut self, bytes: usize) -> Self {
+    pub fn session_bytes(mut self, bytes: usize) -> Self {
         assert!((1..=64 << 20).contains(&bytes), "the fields of a session may take from 1 byte to 64 MiB");
         self.field_bytes = bytes;
         self
