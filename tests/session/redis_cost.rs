@@ -80,7 +80,7 @@ fn words(line: &str) -> Vec<Vec<u8>> {
     while bytes.by_ref().any(|byte| byte == b'"') {
         let mut word = Vec::new();
         loop {
-            match bytes.next().unwrap() {
+            match bytes.next().unwrap_or_else(|| panic!("{line}")) {
                 b'"' => break,
                 b'\\' => word.push(match bytes.next().unwrap() {
                     b'x' => {
@@ -104,7 +104,9 @@ fn words(line: &str) -> Vec<Vec<u8>> {
 
 /// Sends again what clients sent to scripts, and tells how each of them begins to answer.
 async fn send_again(node: &Server, monitor: &mut Monitor) -> Vec<i64> {
-    let mut raw = redis::Client::open(node.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(SOON));
+    let raw = redis::Client::open(node.url()).unwrap();
+    let mut raw = raw.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     node.tell(&["ECHO", "end"]).await;
     let mut sent = Vec::new();
     let mut lines = monitor.on_message::<String>();

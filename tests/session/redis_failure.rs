@@ -14,7 +14,7 @@ use bartizan::{
 
 use crate::{
     redis_scene::{
-        IDLE, add, apply, check_keys, connect, create, done, fields, id, key, listed, member, new, of, principal,
+        IDLE, SOON, add, apply, check_keys, connect, create, done, fields, id, key, listed, member, new, of, principal,
         renewal, rights, set, unset,
     },
     redis_servers::{Link, Proxy, Server},
@@ -53,8 +53,9 @@ async fn what_is_no_record_is_no_session() {
     heads.push([b"\x02", &head[1..]].concat());
     heads.push([&head[..2], b"\xff", &head[3..]].concat());
     heads.push([&head[..3], b"\xff", &head[4..]].concat());
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(SOON));
     let raw = redis::Client::open(server.url()).unwrap();
-    let mut raw = raw.get_multiplexed_async_connection().await.unwrap();
+    let mut raw = raw.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     for head in heads {
         let _: () = redis::cmd("HSET").arg(&key).arg("h").arg(&head).query_async(&mut raw).await.unwrap();
         is_no_session(&store, 1, "a head that is cut").await;

@@ -52,7 +52,7 @@
 //! | it was emptied, or evicted a record | the session is gone, and is not resurrected by who still had it in hand |
 //! | what lies under a key is no record | there is no such session, and [a counter](RedisSessionsUsage::spoilt) rises. It is left where it is: it may be of a newer version |
 //! | a replica was promoted | what the primary had acknowledged and not passed on is lost: a change, a session, or the end of one |
-//! | a Cluster's connection breaks, and a change is sent again | it is made once: a record remembers its last 32 changes for 30 s |
+//! | a Cluster's connection breaks, and a change is sent again | it is made once: a record remembers the last 250 changes of 10 s |
 //!
 //! The last line but one is why `min-replicas-to-write 1` is for sessions too. With an eviction policy other than `noeviction` Redis gives up live
 //! sessions, and the index of others; better a server of their own with `noeviction`.

@@ -6,14 +6,13 @@
 local head, why = read()
 if not head then return { why } end
 
--- In a Cluster a call may arrive twice: what was done lately is known by its token.
-local token, tokens = ARGV[2], ''
-for at = 1, #head.tokens, TOKEN do
-  local one = sub(head.tokens, at, at + TOKEN - 1)
-  if sub(one, 1, 8) == token then return { DONE, now, text(head) } end
-  if unpack('<I6', one, 9) + 30000 > now then tokens = tokens .. one end
-end
-if token ~= '' then tokens = sub(tokens .. token .. pack('<I6', now), -32 * TOKEN) end
+-- In a Cluster a call may arrive twice: what was done lately is known by its token. Tokens are in the order of their times.
+local token, tokens = ARGV[2], head.tokens
+if token ~= '' and find(tokens, token, 1, true) then return { DONE, now, text(head) } end
+local from = math.max(1, #tokens - 249 * TOKEN + 1)
+while from < #tokens and unpack('<I6', tokens, from + 8) + 10000 <= now do from = from + TOKEN end
+tokens = sub(tokens, from)
+if token ~= '' then tokens = tokens .. token .. pack('<I6', now) end
 head.tokens = tokens
 
 if head.generation ~= tonumber(ARGV[3]) then return { SUPERSEDED } end
@@ -76,13 +75,13 @@ head.weight = weight
 head.seen = now
 local retired, count, nothing = '', 0, ''
 local rotation = ARGV[8]
-local kind, from, to, overlap = sub(rotation, 1, 1)
+local kind, old, to, overlap = sub(rotation, 1, 1)
 if kind == 'n' then
-  from, to, overlap = unpack('<c32c32I6', rotation, 2)
+  old, to, overlap = unpack('<c32c32I6', rotation, 2)
 elseif kind == 'r' then
   to, overlap = unpack('<c32I6', rotation, 2)
 end
-local swaps = kind == 'r' or (kind == 'n' and from == head.secret)
+local swaps = kind == 'r' or (kind == 'n' and old == head.secret)
 local function retire(secret, until_, shows)
   if count == 4 then return end
   retired, count = retired .. secret .. pack('<I6B', until_, shows), count + 1
