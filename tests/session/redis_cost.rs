@@ -49,7 +49,7 @@ async fn a_load_and_a_save_are_one_round_trip_each() {
     create(&store, new(2)).await;
     assert_eq!(heard(&server, &mut monitor, "created").await, ["EVALSHA"], "a session is begun");
     store.load(&id(2)).await.unwrap();
-    assert_eq!(heard(&server, &mut monitor, "loaded").await, ["EVALSHA"], "and loaded");
+    assert_eq!(heard(&server, &mut monitor, "loaded").await, LOAD, "and loaded, by one pipeline of plain commands");
     done(&store, 2, Changes::default()).await;
     assert_eq!(heard(&server, &mut monitor, "touched").await, ["EVALSHA"], "and touched");
     let everything = Changes {
@@ -65,13 +65,15 @@ async fn a_load_and_a_save_are_one_round_trip_each() {
     done(&store, 2, rights(3, Some("ann"))).await;
     assert_eq!(heard(&server, &mut monitor, "login").await, ["EVALSHA"; 2], "a login tells the index first");
     store.load(&id(7)).await.unwrap();
-    assert_eq!(heard(&server, &mut monitor, "unknown").await, ["EVALSHA"], "a forged id is asked for once");
+    assert_eq!(heard(&server, &mut monitor, "unknown").await, LOAD, "a forged id is asked for once");
     assert_eq!(store.list(&principal("ann")).await.unwrap().len(), 1);
     // The first session ended: its entry is looked at, and too young to go.
     assert_eq!(heard(&server, &mut monitor, "listed").await, ["ZRANGE", "HGET", "HGET", "EVALSHA"]);
     store.destroy(&id(2)).await.unwrap();
     assert_eq!(heard(&server, &mut monitor, "destroyed").await, ["EVALSHA"], "and it ends");
 }
+
+const LOAD: [&str; 3] = ["PTTL", "HGETALL", "PTTL"];
 
 /// A command as it was sent.
 fn words(line: &str) -> Vec<Vec<u8>> {
@@ -80,7 +82,7 @@ fn words(line: &str) -> Vec<Vec<u8>> {
     while bytes.by_ref().any(|byte| byte == b'"') {
         let mut word = Vec::new();
         loop {
-            match bytes.next().unwrap_or_else(|| panic!("{line}")) {
+            match bytes.next().unwrap() {
                 b'"' => break,
                 b'\\' => word.push(match bytes.next().unwrap() {
                     b'x' => {
@@ -138,6 +140,11 @@ async fn send_again(node: &Server, monitor: &mut Monitor) -> Vec<i64> {
 #[tokio::test]
 async fn what_arrives_twice_is_done_once() {
     let cluster = Cluster::start().await;
+    let info: String = cluster.nodes[0].ask(&["INFO", "server"]).await.unwrap();
+    if info.contains("valkey") {
+        // It tells commands without escapes, so that they cannot be read back.
+        return;
+    }
     let handle = cluster.handle(Duration::from_secs(5)).deadline(Duration::from_secs(5));
     let store = RedisSessions::new(handle.connect().await.unwrap());
     create(&store, new(1)).await;

@@ -247,3 +247,15 @@ async fn nothing_of_a_session_is_printed() {
     let printed = format!("{store:?} {:?}", store.load(&id(1)).await.unwrap());
     assert!(!printed.contains("ann") && !printed.contains("5a5a") && !printed.contains("90, 90"), "{printed}");
 }
+
+#[tokio::test]
+async fn a_record_whose_end_was_taken_away_is_read_and_given_one_again() {
+    let (server, store) = scene().await;
+    create(&store, new(1)).await;
+    let before = store.load(&id(1)).await.unwrap().unwrap().now;
+    server.tell(&["PERSIST", &key(1)]).await;
+    let loaded = store.load(&id(1)).await.unwrap().expect("it has not ended");
+    assert!(loaded.now >= before && loaded.now < before.plus(SOON), "the time is the server's");
+    done(&store, 1, Changes::default()).await;
+    check_keys(&server).await;
+}

@@ -9,7 +9,7 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A load is one script and one round trip, and so is a save, whatever it changes. A login takes one more, before the other, which tells the
+//! A load is one round trip, and so is a save, which is one script whatever it changes. A login takes one more, before the other, which tells the
 //! principal's index; [`list`](crate::session::SessionStore::list) and
 //! [`destroy_all`](crate::session::SessionStore::destroy_all) take two, and one more where there is something to tidy up, for each 256 sessions.
 //!
@@ -67,6 +67,7 @@
 //! +hgetall +hset +hdel +hincrby +hstrlen +hexists +hkeys +pexpire +pexpireat +pttl +zadd +zcount +zrange +zrem +zremrangebyscore`.
 
 mod index;
+mod load;
 mod names;
 mod scripts;
 mod settings;

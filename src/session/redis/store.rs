@@ -5,7 +5,7 @@ use std::{fmt, future::Future, sync::Arc, time::Duration};
 use super::{
     index::Index,
     names,
-    scripts::{APPLY, CREATE, DESTROY, LOAD},
+    scripts::{APPLY, CREATE, DESTROY},
     settings::RedisSessionsBuilder,
     wire,
 };
@@ -34,9 +34,9 @@ pub(super) struct Inner {
     pub(super) redis: Redis,
     pub(super) name: Box<str>,
     pub(super) sessions_each: usize,
+    pub(super) clock: Option<Arc<dyn Clock>>,
     field_bytes: usize,
     value_bytes: usize,
-    clock: Option<Arc<dyn Clock>>,
     spoilt: Count,
 }
 
@@ -144,24 +144,7 @@ impl SessionStore for RedisSessions {
     }
 
     async fn load(&self, id: &RecordId) -> Result<Option<Loaded>, Error> {
-        let reply = self.inner.run(self.inner.script(&LOAD, id)).await?;
-        if reply.is_nil() {
-            return Ok(None);
-        }
-        let found = match reply.int() {
-            Ok(_) => None,
-            Err(_) => {
-                let [now, hash] = reply.list()?.try_into().map_err(|_| wire::nonsense())?;
-                wire::record(hash.list()?).zip(Some(millis(&now)?))
-            }
-        };
-        let Some((record, now)) = found else {
-            self.inner.note_spoilt();
-            return Ok(None);
-        };
-        // As in the scripts: the server's clock may have been set back since.
-        let now = now.max(record.head.seen);
-        Ok((record.head.expires() > now).then(|| Loaded { record: Arc::new(record), now }))
+        self.inner.load(id).await
     }
 
     async fn apply(&self, id: &RecordId, generation: Generation, changes: Changes) -> Result<Applied, Error> {
@@ -243,7 +226,8 @@ impl Inner {
 
     pub(super) async fn run(&self, call: ScriptCall<'_>) -> Result<Reply, Error> {
         call.run().await.map_err(|error| match error.code() {
-            Some("OOM") => {
+            // What a script of Redis 6 hands on has the second spelling.
+            Some("OOM" | "-OOM") => {
                 Error::refused("the session store is full: Redis has no memory left for more", "OOM").because(error)
             }
             _ => error,
@@ -269,9 +253,5 @@ fn parts(reply: Reply) -> Result<(i64, Vec<Reply>), Error> {
 fn stamped(parts: Vec<Reply>) -> Result<Stamped, Error> {
     let [now, head] = parts.try_into().map_err(|_| wire::nonsense())?;
     let head = head.bytes()?.as_deref().and_then(wire::head).ok_or_else(wire::nonsense)?;
-    Ok(Stamped { head, now: millis(&now)? })
-}
-
-fn millis(reply: &Reply) -> Result<Timestamp, Error> {
-    Ok(Timestamp::from_millis(u64::try_from(reply.int()?).map_err(|_| wire::nonsense())?))
+    Ok(Stamped { head, now: wire::moment(&now)? })
 }

@@ -141,6 +141,11 @@ fn text(bytes: &[u8]) -> Option<Box<str>> {
     std::str::from_utf8(bytes).ok().map(Box::from)
 }
 
+/// A moment, as scripts answer it.
+pub(super) fn moment(reply: &Reply) -> Result<Timestamp, Error> {
+    Ok(Timestamp::from_millis(u64::try_from(reply.int()?).map_err(|_| nonsense())?))
+}
+
 // === What is sent ===
 
 /// The second argument of `create.lua`.
