@@ -8,10 +8,10 @@ use std::{
 };
 
 use bartizan::{
-    clock::TestClock,
+    clock::{TestClock, Timestamp},
     session::{
-        RedisSessions, SessionStore,
-        changes::{Addition, Changes},
+        Lifetime, RedisSessions, SessionStore,
+        changes::{Addition, Changes, Rotation},
         contract::{Applied, NewRecord},
         record::Generation,
     },
@@ -19,7 +19,11 @@ use bartizan::{
 use bytes::Bytes;
 use futures_util::future::join_all;
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use tokio::task::yield_now;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::yield_now,
+};
 
 use crate::{
     redis_scene::{
@@ -254,4 +258,76 @@ async fn what_is_dropped_at_any_moment_is_made_or_not() {
         }
     }
     check_keys(&server).await;
+}
+
+/// What the time is there is told by a time to live, which others change meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_of_a_load_is_the_servers_whatever_happens_meanwhile() {
+    let server = Server::start().await;
+    let store = RedisSessions::new(connect(&server.url()).await);
+    create(&store, new(1)).await;
+    let writers = (0..4).map(|_| {
+        let server = server.url();
+        tokio::spawn(async move {
+            let store = RedisSessions::new(connect(&server).await);
+            let mut generation = 0;
+            loop {
+                let mut changes = rights(2, None);
+                if let (Some(Rotation::Rights { lifetime, .. }), true) = (&mut changes.rotation, generation % 2 == 0) {
+                    *lifetime = Lifetime::new(10 * IDLE, 20 * IDLE);
+                }
+                let applied = store.apply(&id(1), Generation::from_number(generation), changes).await.unwrap();
+                if applied == Applied::Superseded {
+                    let loaded = store.load(&id(1)).await.unwrap().unwrap();
+                    generation = loaded.record.head.generation.number();
+                } else {
+                    generation += 1;
+                }
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let redis = connect(&server.url()).await;
+    let store = RedisSessions::new(connect(&in_pieces(server.port).await).await);
+    for _ in 0..500 {
+        let (before, loaded, after) =
+            tokio::join!(time(&redis), async { store.load(&id(1)).await.unwrap().unwrap() }, time(&redis));
+        let (before, after) = (before.minus(ASIDE), after.plus(ASIDE));
+        assert!(before <= loaded.now && loaded.now <= after, "{before:?} {:?} {after:?}", loaded.now);
+    }
+    for writer in writers {
+        writer.abort();
+    }
+}
+
+/// What may go by between a load and what is asked at the same time.
+const ASIDE: Duration = Duration::from_secs(5);
+
+async fn time(redis: &bartizan::Redis) -> Timestamp {
+    let time = redis.command("TIME").run().await.unwrap().list().unwrap();
+    let [secs, micros] = time.try_into().unwrap();
+    Timestamp::from_millis(u64::try_from(secs.int().unwrap() * 1000 + micros.int().unwrap() / 1000).unwrap())
+}
+
+/// The URL of what carries to a server what comes, in pieces, so that others are served between the commands of a pipeline.
+async fn in_pieces(port: u16) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            server.set_nodelay(true).unwrap();
+            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+                (client.into_split(), server.into_split());
+            tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+            tokio::spawn(async move {
+                let mut piece = [0; 100];
+                while let Ok(read @ 1..) = from_client.read(&mut piece).await {
+                    to_server.write_all(&piece[..read]).await.unwrap();
+                    yield_now().await;
+                }
+            });
+        }
+    });
+    url
 }
