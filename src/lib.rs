@@ -84,6 +84,8 @@ pub use error::Error;
 pub use limit::RateLimitLayer;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
+#[cfg(all(feature = "redis", feature = "session"))]
+pub use session::RedisSessions;
 #[cfg(feature = "session")]
 pub use session::{BoxSessions, MemorySessions, Session, SessionLayer};
 pub use store::{BoxStore, memory::Memory};

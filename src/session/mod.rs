@@ -105,7 +105,7 @@
 //! |---|---|
 //! | [`SessionLayer`], [`Session`], [`SessionHandle`] | what a program uses |
 //! | [`SessionCookie`], [`SigningKeys`], [`Lifetime`], [`Codec`], [`OnOutage`] | what it may set |
-//! | [`MemorySessions`], [`BoxSessions`] | where sessions are kept |
+//! | [`MemorySessions`], [`BoxSessions`], and `RedisSessions` with the feature `redis` | where sessions are kept |
 //! | [`contract`], [`record`], [`changes`] | what a store of your own has to do |
 
 pub mod changes;

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     error::Error,
+    redis::{Pipeline, Reply},
     session::{
         contract::Listed,
         record::{Head, Principal},
@@ -91,7 +92,7 @@ impl<'a> Index<'a> {
         let (mut ended, mut useless, mut failure) = (0, Vec::new(), None);
         for some in others.chunks(AT_ONCE) {
             let calls = some.iter().map(|(id, _)| self.store.script(&DESTROY, id).arg(self.principal.as_str()));
-            let answers = calls.fold(self.store.redis.pipeline(), |pipeline, call| pipeline.add_script(call)).run();
+            let answers = calls.fold(self.store.redis.pipeline(), Pipeline::add_script).run();
             for ((_, of_id), answer) in some.iter().zip(answers.await) {
                 match answer.and_then(|reply| reply.int()) {
                     Ok(1) => {
@@ -146,8 +147,8 @@ impl<'a> Index<'a> {
     async fn heads(&self, of: &[Entries]) -> Result<Vec<Option<Head>>, Error> {
         let commands =
             of.iter().map(|(id, _)| self.store.redis.command("HGET").key(names::record(&self.store.name, id)).arg("h"));
-        let answers = commands.fold(self.store.redis.pipeline(), |pipeline, one| pipeline.add_command(one)).run();
-        let head = |answer: Result<crate::redis::Reply, Error>| match answer {
+        let answers = commands.fold(self.store.redis.pipeline(), Pipeline::add_command).run();
+        let head = |answer: Result<Reply, Error>| match answer {
             Err(error) if error.code() == Some("WRONGTYPE") => Ok(None),
             answer => Ok(answer?.bytes()?.and_then(|bytes| wire::head(&bytes))),
         };

@@ -1,7 +1,7 @@
 //! Sessions that processes share, on a Redis.
 //!
 //! ```no_run
-//! use bartizan::{Redis, SessionLayer, session::RedisSessions};
+//! use bartizan::{Redis, RedisSessions, SessionLayer};
 //!
 //! # async fn example() -> Result<(), bartizan::Error> {
 //! let redis = Redis::connect("redis://127.0.0.1").await?;
