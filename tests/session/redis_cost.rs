@@ -73,7 +73,7 @@ async fn a_load_and_a_save_are_one_round_trip_each() {
     assert_eq!(heard(&server, &mut monitor, "destroyed").await, ["EVALSHA"], "and it ends");
 }
 
-const LOAD: [&str; 3] = ["PTTL", "HGETALL", "PTTL"];
+const LOAD: [&str; 3] = ["HGET", "PTTL", "HGETALL"];
 
 /// A command as it was sent.
 fn words(line: &str) -> Vec<Vec<u8>> {

@@ -13,21 +13,19 @@ use crate::{
     },
 };
 
-/// What may go by between two looks at a record's time to live, in milliseconds. What is more was not time.
-const ASIDE: u64 = 100;
-
 impl Inner {
-    /// Three plain commands that travel together, since a script takes the server four times as long. What the time is there is told by how
-    /// much longer the record lives.
+    /// Three plain commands that travel together, since a script takes the server four times as long. How much longer the record lives tells
+    /// what time it is there, where the head before that is the head after it.
     pub(super) async fn load(&self, id: &RecordId) -> Result<Option<Loaded>, Error> {
         if self.clock.is_some() {
             return self.load_at_once(id).await;
         }
         let key = names::record(&self.name, id);
-        let lives = || self.redis.command("PTTL").key(&key);
+        let head = self.redis.command("HGET").key(&key).arg("h");
+        let lives = self.redis.command("PTTL").key(&key);
         let fields = self.redis.command("HGETALL").key(&key);
-        let answers = self.redis.pipeline().add_command(lives()).add_command(fields).add_command(lives()).run().await;
-        let [before, fields, after] = answers.try_into().map_err(|_| wire::nonsense())?;
+        let answers = self.redis.pipeline().add_command(head).add_command(lives).add_command(fields).run().await;
+        let [head, lives, fields] = answers.try_into().map_err(|_| wire::nonsense())?;
         let fields = match fields {
             Err(error) if error.code() == Some("WRONGTYPE") => return Ok(self.spoilt_record()),
             fields => fields?.list()?,
@@ -36,7 +34,8 @@ impl Inner {
             return Ok(None);
         }
         let Some(record) = wire::record(fields) else { return Ok(self.spoilt_record()) };
-        match moment(&record.head, before?.int()?, after?.int()?) {
+        let before = head?.bytes()?.and_then(|bytes| wire::head(&bytes));
+        match moment(&record.head, before.as_ref(), lives?.int()?) {
             Some(now) => Ok(loaded(record, now)),
             // Somebody changed it in between.
             None => self.load_at_once(id).await,
@@ -70,11 +69,10 @@ fn loaded(record: Record, now: Timestamp) -> Option<Loaded> {
     (record.head.expires() > now).then(|| Loaded { record: Arc::new(record), now })
 }
 
-/// The server's time, where the record lived for so long before and after it was read; `None` if it was changed in between.
-fn moment(head: &Head, before: i64, after: i64) -> Option<Timestamp> {
-    let left = u64::try_from(after).ok()?;
-    (before >= 0 && before.abs_diff(after) <= ASIDE)
-        .then(|| head.expires().minus(Duration::from_millis(1)).minus(Duration::from_millis(left)))
+/// The server's time, where a record lives for so many milliseconds more; `None` if it is not of this head that the server said so.
+fn moment(head: &Head, before: Option<&Head>, left: i64) -> Option<Timestamp> {
+    let left = Duration::from_millis(u64::try_from(left).ok()?);
+    (before == Some(head)).then(|| head.expires().minus(Duration::from_millis(1)).minus(left))
 }
 
 #[cfg(test)]
@@ -88,7 +86,7 @@ mod tests {
     };
 
     #[test]
-    fn a_time_to_live_tells_the_time_unless_it_jumps() {
+    fn a_time_to_live_tells_the_time_unless_the_head_is_another() {
         let begun = Timestamp::from_secs(1000);
         let new = NewRecord {
             id: RecordId::from_bytes([1; 32]),
@@ -99,10 +97,12 @@ mod tests {
             changes: Changes::default(),
         };
         let head = new.begin(begun).head;
-        assert_eq!(moment(&head, 59_999, 59_999), Some(begun));
-        assert_eq!(moment(&head, 50_002, 49_999), Some(Timestamp::from_secs(1010)), "the latter is the later");
-        for (before, after) in [(49_999, 59_999), (59_999, 49_999), (-1, -1), (-2, -2), (1, -2), (-2, 1)] {
-            assert_eq!(moment(&head, before, after), None, "{before} and {after}");
+        assert_eq!(moment(&head, Some(&head), 59_999), Some(begun));
+        assert_eq!(moment(&head, Some(&head), 49_999), Some(Timestamp::from_secs(1010)));
+        let other = Head { generation: head.generation.next(), ..head.clone() };
+        for (before, left) in [(&other, 59_999), (&head, -1), (&head, -2)] {
+            assert_eq!(moment(&head, Some(before), left), None, "{left} left");
         }
+        assert_eq!(moment(&head, None, 59_999), None, "it was begun in between");
     }
 }
