@@ -1,6 +1,6 @@
 //! What a server says unasked, until it is listened to. Bounded.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use ::redis::{Msg, PushInfo, PushKind, Value};
 use bytes::Bytes;
@@ -21,29 +21,52 @@ pub(super) struct Inbox {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     pub(super) channels: Vec<Vec<u8>>,
+    /// As globs of the server.
+    pub(super) patterns: Vec<Vec<u8>>,
     pub(super) prefixes: Vec<Vec<u8>>,
     /// With its colon.
     pub(super) namespace: Vec<u8>,
+    /// The channels belong to the slot of the first of them, where there are slots.
+    pub(super) sharded: bool,
+    pub(super) room: Room,
+}
+
+/// How many bytes may wait, [`EACH`] more for every item, and what comes when that is not enough.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Room {
+    /// Nothing more.
+    OrEnd(usize),
+    /// The newest only.
+    OrDropOldest(usize),
 }
 
 /// Of what can be heard on a connection, all that says nothing of the connection.
 #[derive(Debug, PartialEq)]
 pub(super) enum Item {
-    Said { channel: usize, text: Bytes },
+    Said {
+        channel: usize,
+        text: Bytes,
+    },
+    Matched {
+        channel: Bytes,
+        text: Bytes,
+    },
     Changed(Bytes),
     ChangedAll,
+    /// So many that were older than what comes now.
+    Dropped(u64),
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     items: VecDeque<Item>,
     weight: usize,
+    dropped: u64,
     /// Why nothing comes any more.
     ended: Option<Error>,
 }
 
-/// How many bytes may wait, [`EACH`] more for every item.
-const ROOM: usize = 4 << 20;
+pub(super) const ROOM: usize = 4 << 20;
 const EACH: usize = 64;
 
 // === impl Inbox ===
@@ -56,9 +79,14 @@ impl Inbox {
     /// Takes in what a connection in RESP3 was told.
     pub(super) fn push(&self, PushInfo { kind, data }: PushInfo) {
         match kind {
-            PushKind::Message => {
+            PushKind::Message | PushKind::SMessage => {
                 if let Ok([Value::BulkString(channel), Value::BulkString(text)]) = <[_; 2]>::try_from(data) {
                     self.said(&channel, text);
+                }
+            }
+            PushKind::PMessage => {
+                if let Ok([_, Value::BulkString(channel), Value::BulkString(text)]) = <[_; 3]>::try_from(data) {
+                    self.matched(channel, text);
                 }
             }
             PushKind::Invalidate => match data.into_iter().next() {
@@ -72,7 +100,8 @@ impl Inbox {
                 // Of a flush no keys are named.
                 _ => self.put(Item::ChangedAll),
             },
-            PushKind::Disconnection => self.end(),
+            // The slot of the channels has moved.
+            PushKind::Disconnection | PushKind::SUnsubscribe => self.end(),
             _ => {}
         }
     }
@@ -84,7 +113,8 @@ impl Inbox {
             return false;
         };
         if let Ok(channel) = message.get_channel::<Vec<u8>>() {
-            self.said(&channel, message.get_payload_bytes().to_vec());
+            let text = message.get_payload_bytes().to_vec();
+            if message.from_pattern() { self.matched(channel, text) } else { self.said(&channel, text) }
         }
         true
     }
@@ -93,6 +123,10 @@ impl Inbox {
         if let Some(channel) = self.names.channels.iter().position(|name| name == channel) {
             self.put(Item::Said { channel, text: text.into() });
         }
+    }
+
+    fn matched(&self, channel: Vec<u8>, text: Vec<u8>) {
+        self.put(Item::Matched { channel: self.names.own(channel), text: text.into() });
     }
 
     /// The next, in the order in which they came, or why there is none any more.
@@ -112,11 +146,11 @@ impl Inbox {
     /// What [`next`](Self::next) would tell without waiting.
     pub(super) fn take(&self) -> Option<Result<Item, Error>> {
         let mut waiting = self.waiting.lock();
-        match waiting.items.pop_front() {
-            Some(item) => {
-                waiting.weight -= item.weight();
-                Some(Ok(item))
-            }
+        if waiting.dropped > 0 {
+            return Some(Ok(Item::Dropped(mem::take(&mut waiting.dropped))));
+        }
+        match waiting.pop() {
+            Some(item) => Some(Ok(item)),
             None => waiting.ended.clone().map(Err),
         }
     }
@@ -127,12 +161,18 @@ impl Inbox {
             return;
         }
         // One that is larger than all the room is let in alone.
-        if waiting.weight + item.weight() > ROOM && !waiting.items.is_empty() {
-            // Who is so far behind catches up sooner without what is no longer the whole.
-            *waiting = Waiting { ended: Some(overflow()), ..Waiting::default() };
-        } else {
-            waiting.weight += item.weight();
-            waiting.items.push_back(item);
+        match self.names.room {
+            Room::OrEnd(room) if waiting.weight + item.weight() > room && !waiting.items.is_empty() => {
+                // Who is so far behind catches up sooner without what is no longer the whole.
+                *waiting = Waiting { ended: Some(overflow()), ..Waiting::default() };
+            }
+            Room::OrDropOldest(room) => {
+                while waiting.weight + item.weight() > room && waiting.pop().is_some() {
+                    waiting.dropped += 1;
+                }
+                waiting.push(item);
+            }
+            Room::OrEnd(_) => waiting.push(item),
         }
         drop(waiting);
         self.notify.notify_one();
@@ -143,6 +183,25 @@ impl Inbox {
         let broken = || Error::unavailable("a subscription to Redis broke", "its connection ended");
         self.waiting.lock().ended.get_or_insert_with(broken);
         self.notify.notify_one();
+    }
+}
+
+impl Waiting {
+    fn push(&mut self, item: Item) {
+        self.weight += item.weight();
+        self.items.push_back(item);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.weight -= item.weight();
+        Some(item)
+    }
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self::OrEnd(ROOM)
     }
 }
 
@@ -158,7 +217,8 @@ impl Item {
     fn weight(&self) -> usize {
         EACH + match self {
             Self::Said { text: bytes, .. } | Self::Changed(bytes) => bytes.len(),
-            Self::ChangedAll => 0,
+            Self::Matched { channel, text } => channel.len() + text.len(),
+            Self::ChangedAll | Self::Dropped(_) => 0,
         }
     }
 }
@@ -174,8 +234,8 @@ mod tests {
     fn inbox() -> Inbox {
         let names = Names {
             channels: vec![b"ns:a".to_vec(), b"ns:b".to_vec()],
-            prefixes: Vec::new(),
             namespace: b"ns:".to_vec(),
+            ..Names::default()
         };
         Inbox::new(Arc::new(names))
     }
@@ -220,6 +280,23 @@ mod tests {
         }
         assert!(inbox.take().expect("the end").is_err());
         assert_eq!(inbox.waiting.lock().items.len(), 0);
+    }
+
+    #[test]
+    fn who_wants_the_newest_is_told_how_many_older_ones_were_dropped() {
+        let names = Names { room: Room::OrDropOldest(4 * EACH), ..(*inbox().names).clone() };
+        let inbox = Inbox::new(Arc::new(names));
+        for n in 0..10 {
+            push(&inbox, PushKind::PMessage, vec![bulk("ns:*"), bulk("ns:"), bulk(&n.to_string())]);
+        }
+        let next = |n: u32| Item::Matched { channel: "".into(), text: n.to_string().into() };
+        assert_eq!(taken(&inbox), Item::Dropped(7), "three fit, of one byte each");
+        assert_eq!(taken(&inbox), next(7));
+        push(&inbox, PushKind::PMessage, vec![bulk("ns:*"), bulk("ns:"), bulk(&"x".repeat(8 * EACH))]);
+        assert_eq!(taken(&inbox), Item::Dropped(2), "one of any size has room, alone");
+        assert!(matches!(taken(&inbox), Item::Matched { text, .. } if text.len() == 8 * EACH));
+        push(&inbox, PushKind::Disconnection, vec![]);
+        assert!(inbox.take().expect("the end").is_err());
     }
 
     #[test]

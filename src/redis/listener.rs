@@ -20,6 +20,7 @@ use crate::{
         fault::Fault,
         inbox::{Inbox, Item, Names},
         manager::{Manager, Plan, Site},
+        slot::slot,
     },
 };
 
@@ -56,7 +57,13 @@ impl Listener {
         for host in nodes.iter().cycle().skip(first).take(nodes.len()) {
             // One that hangs does not keep us from the others.
             let patience = plan.connect_deadline / 4;
-            match timeout(patience, Self::at(plan, plan.host(host, protocol)?, names)).await {
+            let attempt = async {
+                if names.sharded {
+                    return Self::at_owner(plan, host, protocol, names).await;
+                }
+                Self::at(plan, plan.host(host, protocol)?, names).await
+            };
+            match timeout(patience, attempt).await {
                 Ok(Ok(mut listener)) => {
                     listener.track_everywhere(plan, host, protocol, names).await?;
                     return Ok(listener);
@@ -68,14 +75,42 @@ impl Listener {
         Err(fault)
     }
 
+    /// Subscribed at the primary that has the slot of the channels, of which the node at `host` knows.
+    async fn at_owner(plan: &Plan, host: &Host, protocol: ProtocolVersion, names: &Arc<Names>) -> Result<Self, Error> {
+        if !protocol.supports_resp3() {
+            return Err(Error::refused("channels of a shard are heard in RESP3 only", "NOPROTO"));
+        }
+        let inbox = Arc::new(Inbox::new(Arc::clone(names)));
+        let mut asked = open(plan, plan.host(host, protocol)?, &Arc::new(Inbox::new(Arc::clone(names)))).await?;
+        let slots = ask(&mut asked, cmd("CLUSTER").arg("SLOTS")).await?;
+        let slot = names.channels.first().map_or(0, |channel| slot(channel));
+        let owner = owner(slots, slot, host)
+            .ok_or_else(|| Error::unavailable("no connection to Redis", "no primary has the slot of the channels"))?;
+        let mut subscribed = open(plan, plan.host(&owner, protocol)?, &inbox).await?;
+        for channel in &names.channels {
+            match ask(&mut subscribed, cmd("SSUBSCRIBE").arg(channel)).await {
+                // Before 7.0. Who publishes learns it in the same way.
+                Err(error) if is_unknown_command(&error) => {
+                    subscribed.subscribe(&names.channels).await.map_err(Fault::connecting)?;
+                    break;
+                }
+                result => drop(result?),
+            }
+        }
+        Ok(Self { tracks: false, inbox, ears: Ears::Pushed { subscribed, trackers: Vec::new() } })
+    }
+
     /// Subscribed to all channels at one server.
     async fn at(plan: &Plan, info: ConnectionInfo, names: &Arc<Names>) -> Result<Self, Error> {
         let inbox = Arc::new(Inbox::new(Arc::clone(names)));
-        let channels = &names.channels;
+        let Names { channels, patterns, .. } = &**names;
         let ears = if info.redis_settings().protocol().supports_resp3() {
             let mut subscribed = open(plan, info, &inbox).await?;
             if !channels.is_empty() {
                 subscribed.subscribe(channels).await.map_err(Fault::connecting)?;
+            }
+            if !patterns.is_empty() {
+                subscribed.psubscribe(patterns).await.map_err(Fault::connecting)?;
             }
             Ears::Pushed { subscribed, trackers: Vec::new() }
         } else {
@@ -87,6 +122,9 @@ impl Listener {
             let mut subscribed = client.get_async_pubsub().await.map_err(Fault::connecting)?;
             if !channels.is_empty() {
                 subscribed.subscribe(channels).await.map_err(Fault::connecting)?;
+            }
+            if !patterns.is_empty() {
+                subscribed.psubscribe(patterns).await.map_err(Fault::connecting)?;
             }
             Ears::Streamed(subscribed.into_on_message())
         };
@@ -186,6 +224,20 @@ async fn ask(connection: &mut MultiplexedConnection, command: &::redis::Cmd) -> 
     connection.send_packed_command(command).await.and_then(Value::extract_error).map_err(Fault::connecting)
 }
 
+/// Whether the server does not know what it was asked.
+pub(super) fn is_unknown_command(error: &Error) -> bool {
+    error.code() == Some("ERR") && error.to_string().to_ascii_lowercase().contains("unknown command")
+}
+
+/// The primary that has `slot`, of what `CLUSTER SLOTS` answers at `asked`.
+fn owner(slots: Value, slot: u16, asked: &Host) -> Option<Host> {
+    let range = list(slots).find(|range| {
+        let Value::Array(range) = range else { return false };
+        matches!(range[..], [Value::Int(first), Value::Int(last), ..] if (first..=last).contains(&slot.into()))
+    })?;
+    primaries(Value::Array(vec![range]), asked).pop()
+}
+
 /// The primaries that have slots, of what `CLUSTER SLOTS` answers at `asked`.
 fn primaries(slots: Value, asked: &Host) -> Vec<Host> {
     let mut primaries = Vec::new();
@@ -223,6 +275,8 @@ mod tests {
             *3\r\n:30\r\n:39\r\n*3\r\n$1\r\na\r\n:7001\r\n$2\r\nid\r\n";
         let slots = ::redis::parse_redis_value(slots.as_bytes()).expect("it is an answer");
         let host = |name: &str, port| Host { name: name.to_owned(), port };
+        assert_eq!(owner(slots.clone(), 19, &host("asked", 7000)), Some(host("asked", 7002)));
+        assert_eq!(owner(slots.clone(), 40, &host("asked", 7000)), None);
         let found = primaries(slots, &host("asked", 7000));
         assert_eq!(found, [host("a", 7001), host("asked", 7002), host("asked", 7003)]);
         assert_eq!(primaries(Value::Okay, &host("asked", 7000)), []);

@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     redis::{
         breaker::Backoff,
-        inbox::{Item, Names},
+        inbox::{Item, Names, Room},
         listener::Listener,
         manager::Manager,
     },
@@ -45,12 +45,12 @@ use crate::{
 /// ```
 ///
 /// 4 MiB of what is heard wait for [`next`](Self::next), 64 bytes counted more for each message; who falls further behind
-/// loses the connection and all that waits. A server without `HELLO` is listened to in RESP2, where that holds from one call
+/// loses the connection and all that waits, unless [`keeping_newest`](Self::keeping_newest) says otherwise. A server without `HELLO` is listened to in RESP2, where that holds from one call
 /// of [`next`](Self::next) to another, and what comes between them is not bounded.
 ///
 /// # What it needs
 ///
-/// The login needs `+subscribe` and the channels (`&bartizan:*`); who publishes, `+publish` and the same. For
+/// The login needs `+subscribe` and the channels (`&bartizan:*`), for patterns `+psubscribe` and the very patterns; who publishes, `+publish` and the same. For
 /// [`tracking`](Self::tracking) `+client|tracking`.
 #[must_use]
 pub struct Subscription {
@@ -78,10 +78,19 @@ pub enum Heard {
         /// All of it.
         text: Bytes,
     },
+    /// A message on a channel that matches a [pattern](Subscription::patterns).
+    Matched {
+        /// The channel, without the namespace.
+        channel: Bytes,
+        /// All of it.
+        text: Bytes,
+    },
     /// This key, without the namespace, was written, deleted, evicted or expired, in whatever database.
     Changed(Bytes),
     /// Every key may have changed: a database was flushed, whichever.
     ChangedAll,
+    /// So much of what was heard was dropped, all of it before what is heard next. See [`Subscription::keeping_newest`].
+    Dropped(u64),
     /// The connection ended, or could not be made. What is said until [`Begun`](Self::Begun) is missed. The next call of
     /// [`Subscription::next`] connects again.
     Lost(Error),
@@ -121,6 +130,36 @@ impl Subscription {
             names.prefixes.retain(|narrower| !narrower.starts_with(&prefix));
             names.prefixes.push(prefix);
         }
+        self.state = State::Idle(Instant::now());
+        self
+    }
+
+    /// Hears also what is published to every channel that, after the namespace, matches one of `patterns`: globs, with `*`, `?`,
+    /// `[ab]` and `\` before what is meant as it stands. A message whose channel was subscribed to as well, or matches
+    /// several, is heard as often.
+    ///
+    /// A connection that there is already is given up.
+    pub fn patterns(mut self, patterns: &[impl AsRef<[u8]>]) -> Self {
+        let names = Arc::make_mut(&mut self.names);
+        let own = literal(&names.namespace);
+        names.patterns.extend(patterns.iter().map(|pattern| [&own[..], pattern.as_ref()].concat()));
+        self.state = State::Idle(Instant::now());
+        self
+    }
+
+    /// Drops the oldest of what waits for [`next`](Self::next), when that is more than `bytes` (64 counted more for each
+    /// message), in place of losing the connection. [`Heard::Dropped`] says so where they were.
+    ///
+    /// A connection that there is already is given up.
+    pub fn keeping_newest(mut self, bytes: usize) -> Self {
+        Arc::make_mut(&mut self.names).room = Room::OrDropOldest(bytes);
+        self.state = State::Idle(Instant::now());
+        self
+    }
+
+    /// In a Cluster, hears what is published by `SPUBLISH` and not by `PUBLISH`. All its channels share a slot.
+    pub(super) fn sharded(mut self) -> Self {
+        Arc::make_mut(&mut self.names).sharded = true;
         self.state = State::Idle(Instant::now());
         self
     }
@@ -180,10 +219,18 @@ impl Subscription {
     }
 }
 
+/// A glob that matches `text` alone.
+pub(super) fn literal(text: &[u8]) -> Vec<u8> {
+    let escaped = |byte: &u8| [b'\\', *byte].into_iter().skip(usize::from(!b"*?[\\".contains(byte)));
+    text.iter().flat_map(escaped).collect()
+}
+
 impl From<Item> for Heard {
     fn from(item: Item) -> Self {
         match item {
             Item::Said { channel, text } => Self::Said { channel, text },
+            Item::Matched { channel, text } => Self::Matched { channel, text },
+            Item::Dropped(count) => Self::Dropped(count),
             Item::Changed(key) => Self::Changed(key),
             Item::ChangedAll => Self::ChangedAll,
         }
