@@ -27,6 +27,10 @@ pub enum ErrorKind {
     Refused,
     /// An answer came that makes no sense where it stands.
     Undecodable,
+    /// Another holds what was asked for, and did so for as long as was waited.
+    Held,
+    /// What was held is held no more, and may be another's.
+    Lost,
 }
 
 // === impl Error ===
@@ -60,6 +64,20 @@ impl Error {
     #[cold]
     pub fn undecodable(message: &str) -> Self {
         Self::new(ErrorKind::Undecodable, message)
+    }
+
+    /// What was asked for is another's.
+    #[cfg(feature = "redis")]
+    #[cold]
+    pub(crate) fn held(message: &str) -> Self {
+        Self::new(ErrorKind::Held, message)
+    }
+
+    /// What was held is lost.
+    #[cfg(feature = "redis")]
+    #[cold]
+    pub(crate) fn lost(message: &str) -> Self {
+        Self::new(ErrorKind::Lost, message)
     }
 
     /// This error, with what lies behind it.
@@ -97,6 +115,16 @@ impl Error {
     /// Whether an answer made no sense.
     pub fn is_undecodable(&self) -> bool {
         self.kind == ErrorKind::Undecodable
+    }
+
+    /// Whether another holds what was asked for.
+    pub fn is_held(&self) -> bool {
+        self.kind == ErrorKind::Held
+    }
+
+    /// Whether what was held is held no more.
+    pub fn is_lost(&self) -> bool {
+        self.kind == ErrorKind::Lost
     }
 
     /// The server's own first word for its refusal, such as `OOM`, `NOPERM` or `WRONGTYPE`.

@@ -89,6 +89,7 @@ mod inbox;
 pub mod leaderboard;
 mod line;
 mod listener;
+pub mod lock;
 mod manager;
 mod name;
 mod payload;

@@ -11,7 +11,13 @@ mod health;
 mod leaderboard;
 mod leaderboard_clock;
 mod leaderboard_model;
+mod lock;
+mod lock_file;
+mod lock_model;
 mod own_servers;
+#[expect(dead_code, reason = "the tests of the fleet want more of it")]
+#[path = "../fleet/replication.rs"]
+mod replication;
 mod scripts;
 mod sharing;
 mod simple;
