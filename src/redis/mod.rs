@@ -77,6 +77,7 @@
 mod address;
 mod breaker;
 mod builder;
+pub mod bus;
 mod capabilities;
 mod client;
 mod command;

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod bus;
 mod connect;
 mod dropped;
 mod failover;
@@ -12,6 +13,7 @@ mod leaderboard;
 mod leaderboard_clock;
 mod leaderboard_model;
 mod lock;
+mod lock_acl;
 mod lock_file;
 mod lock_model;
 mod own_servers;
