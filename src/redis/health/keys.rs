@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What these keep may be there for good; how long is their users' choice.
-const LASTING: [&str; 8] = ["counter", "flag", "leaderboard", "lock", "queue", "recent", "stream", "unique"];
+const LASTING: [&str; 8] = ["counter", "fenced", "flag", "leaderboard", "queue", "recent", "stream", "unique"];
 
 /// How many of the largest are told, and how many examples.
 const LARGEST: usize = 10;
