@@ -29,6 +29,18 @@
 //!
 //! [`Redis::subscribe`] hears what others publish, and which keys change.
 //!
+//! # The tools
+//!
+//! | | for |
+//! |---|---|
+//! | [`lock`] | one at a time, with tokens by which a resource tells who came later |
+//! | [`bus`] | messages to who listens now, which says when some may have been missed |
+//! | [`stream`] | messages that are each acknowledged, pending or dead, read by groups, or from any point |
+//! | [`queue`] | work: priorities, delays, one at a time by key, attempts that end |
+//! | [`leaderboard`] | ranks, by day, week and season |
+//! | [`Counter`], [`Flag`], [`Recent`], [`Uniques`] | what their names say |
+//! | [`health`] | a checkup of the server, with advice |
+//!
 //! # Where it is
 //!
 //! | form | what it is |
