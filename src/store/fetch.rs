@@ -297,12 +297,17 @@ impl<T> Fetch<T> {
         L: Send + 'static,
         C: Caller<V, L>,
     {
-        let (mut tell, told) = oneshot::channel();
-        let detached = self.detached.clone();
         // Spawned when the lease is won and not when the client leaves: read at the client's pace, one slow client
         // would hold up everyone who waits.
+        self.carry(caller.lead(key, lease, seen)).await
+    }
+
+    /// Does `work` in a task of its own, which goes on without its client within the limits of [`Detached`].
+    pub(crate) async fn carry<A: Send + 'static>(&self, work: impl Future<Output = Made<A>> + Send + 'static) -> A {
+        let (mut tell, told) = oneshot::channel();
+        let detached = self.detached.clone();
         let task = self.tasks.spawn(in_current_span(async move {
-            let made = detached.run(tell.closed(), caller.lead(key, lease, seen)).await;
+            let made = detached.run(tell.closed(), work).await;
             let Some(Made { answer, rest }) = made else { return };
             let _ = tell.send(answer);
             if let Some(rest) = rest {
