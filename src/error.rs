@@ -31,6 +31,8 @@ pub enum ErrorKind {
     Held,
     /// What was held is held no more, and may be another's.
     Lost,
+    /// What the program gave to be called, such as a loader, failed. Its own error is the source.
+    Failed,
 }
 
 // === impl Error ===
@@ -80,6 +82,12 @@ impl Error {
         Self::new(ErrorKind::Lost, message)
     }
 
+    /// What the program gave to be called failed.
+    #[cold]
+    pub fn failed(message: &str, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(ErrorKind::Failed, message).because(source)
+    }
+
     /// This error, with what lies behind it.
     #[must_use]
     #[cold]
@@ -125,6 +133,11 @@ impl Error {
     /// Whether what was held is held no more.
     pub fn is_lost(&self) -> bool {
         self.kind == ErrorKind::Lost
+    }
+
+    /// Whether what the program gave to be called failed.
+    pub fn is_failed(&self) -> bool {
+        self.kind == ErrorKind::Failed
     }
 
     /// The server's own first word for its refusal, such as `OOM`, `NOPERM` or `WRONGTYPE`.
