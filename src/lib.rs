@@ -24,6 +24,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`cache`] | the layer, its rules, the handler's word, purging and counting |
+//! | `aside` | values of your own types, loaded once and kept in front of what they are loaded from |
 //! | [`store`] | where responses are kept: the contract, the store of one process, the store of many, the suite for stores of your own |
 //! | [`limit`] | rate limits: the layer, its policies, where takings are counted |
 //! | [`session`] | sessions: the layer, the handle, where they are kept |
@@ -39,6 +40,8 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `cache` | yes | [`cache`] |
+//! | `aside` | | `aside` |
+//! | `json` | | values of `aside`, and what the tools of `redis` keep, as JSON |
 //! | `limit` | yes | [`limit`] |
 //! | `session` | yes | [`session`], in one process |
 //! | `session-json` | | its values as JSON |
@@ -52,6 +55,8 @@
 //! Fills run in tasks of their own, so that they outlive a client who leaves: the layers need a tokio runtime.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "aside")]
+pub mod aside;
 #[cfg(feature = "cache")]
 pub mod cache;
 pub mod clock;
@@ -61,10 +66,14 @@ pub mod error;
 pub mod expiry;
 #[cfg(feature = "limit")]
 pub mod limit;
-#[cfg(any(feature = "cache", feature = "limit", feature = "redis", feature = "session"))]
+#[cfg(any(feature = "aside", feature = "cache", feature = "limit", feature = "redis", feature = "session"))]
 #[cfg_attr(
-    not(any(feature = "cache", all(any(feature = "limit", feature = "session"), feature = "redis"))),
-    expect(dead_code, reason = "only the cache, and limits and sessions on Redis, use all of it")
+    not(any(
+        feature = "aside",
+        feature = "cache",
+        all(any(feature = "limit", feature = "session"), feature = "redis")
+    )),
+    expect(dead_code, reason = "only what stands on a store, and limits and sessions on Redis, use all of it")
 )]
 mod observe;
 #[cfg(any(feature = "cache", feature = "limit"))]
@@ -77,6 +86,8 @@ pub mod redis;
 pub mod session;
 pub mod store;
 
+#[cfg(feature = "aside")]
+pub use aside::Aside;
 #[cfg(feature = "cache")]
 pub use cache::{CacheHandle, CacheLayer, CacheStatus, Caching, Query, QueryMethodLayer, Rules};
 pub use error::Error;

@@ -4,7 +4,8 @@
 pub mod conformance;
 mod contract;
 mod erased;
-#[cfg(feature = "cache")]
+#[cfg(any(feature = "aside", feature = "cache"))]
+#[cfg_attr(not(feature = "cache"), expect(dead_code, reason = "values that are no responses have no variants"))]
 pub(crate) mod fetch;
 #[cfg(all(feature = "redis", any(fuzzing, test)))]
 #[doc(hidden)]
