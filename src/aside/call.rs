@@ -185,8 +185,9 @@ where
             return Made::with_rest(answer, Box::pin(lease.disband(Ending::Failed))).await;
         }
         let (failed, until) = (Entry::failed(error.clone()), Policy::keep_failure_until(self.aside.now()));
-        let telling = async move { drop(lease.fill(failed, until, Tags::default()).await) };
-        Made::with_rest(Err(error), Box::pin(telling)).await
+        // Before the answer: who asks after that is not to wait for a failure that is on its way.
+        drop(lease.fill(failed, until, Tags::default()).await);
+        Made::now(Err(error))
     }
 
     fn waits(&mut self) {

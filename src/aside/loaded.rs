@@ -6,7 +6,7 @@ use crate::store::Tag;
 
 /// What a loader or a writer brings: a value, or that there is none; with its tags, and its lifetime if it is a special one.
 ///
-/// Loaders may return the bare value or an `Option` of it instead.
+/// Loaders may return the bare value, or an `Option` of either, instead.
 ///
 /// ```
 /// use std::time::Duration;
@@ -65,6 +65,12 @@ impl<V> From<Arc<V>> for Loaded<V> {
 impl<V> From<Option<V>> for Loaded<V> {
     fn from(value: Option<V>) -> Self {
         value.map_or_else(Self::absent, Self::new)
+    }
+}
+
+impl<V> From<Option<Self>> for Loaded<V> {
+    fn from(loaded: Option<Self>) -> Self {
+        loaded.unwrap_or_else(Self::absent)
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 
 use bartizan::{
     Aside, BoxStore, Memory,
-    aside::{Entry, EntityKey, Loaded, Policy},
+    aside::{EntityKey, Entry, Loaded, Policy},
     clock::TestClock,
     expiry::{EarlyRefresh, Jitter},
 };
@@ -44,8 +44,6 @@ pub(crate) struct Source {
     truth: Arc<Mutex<HashMap<u64, u64>>>,
     pub(crate) gate: Gate,
     calls: Arc<AtomicUsize>,
-    running: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
     /// So many of the next loads fail.
     failing: Arc<AtomicUsize>,
 }
@@ -59,8 +57,6 @@ pub(crate) struct Gate {
 /// What a failing source fails with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Down(pub(crate) usize);
-
-struct Running(Arc<AtomicUsize>);
 
 /// Plays a scene on each store.
 pub(crate) async fn on_every_store(play: impl AsyncFn(Scene)) {
@@ -101,15 +97,6 @@ pub(crate) async fn run_others() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-}
-
-pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let asking = async {
-        while !is_so() {
-            tokio::task::yield_now().await;
-        }
-    };
-    timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("it never came that {what}"));
 }
 
 /// What all of them have, sorted, each once.
@@ -195,48 +182,44 @@ impl Source {
         self.calls.load(Ordering::SeqCst)
     }
 
-    /// The most calls that ever ran at once.
-    pub(crate) fn most(&self) -> usize {
-        self.most.load(Ordering::SeqCst)
-    }
-
     pub(crate) fn fail(&self, number: usize) {
         self.failing.store(number, Ordering::SeqCst);
     }
 
+    /// The same behind a gate of its own.
+    pub(crate) fn regated(&self) -> Self {
+        Self { gate: Gate::default(), ..self.clone() }
+    }
+
     /// The same, through which loads go without a stop.
     pub(crate) fn ungated(&self) -> Self {
-        let gate = Gate::default();
-        gate.open(1000);
-        Self { gate, ..self.clone() }
+        let source = self.regated();
+        source.gate.open(1000);
+        source
     }
 
     /// Reads at once, however long the answer takes.
     pub(crate) fn load(self, id: u64) -> Pin<Box<dyn Future<Output = Result<Loaded<u64>, Down>> + Send>> {
-        Box::pin(async move { Ok(self.load_all(vec![id]).await?.pop().map_or_else(Loaded::absent, |(_, found)| found).tag("all")) })
+        Box::pin(async move {
+            Ok(self.load_all(vec![id]).await?.pop().map_or_else(Loaded::absent, |(_, found)| found).tag("all"))
+        })
     }
 
     pub(crate) async fn load_all(self, ids: Vec<u64>) -> Result<Vec<(u64, Loaded<u64>)>, Down> {
         let number = self.calls.fetch_add(1, Ordering::SeqCst);
-        let running = Running(Arc::clone(&self.running));
-        self.most.fetch_max(self.running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let read: Vec<_> = {
             let truth = self.truth.lock();
             ids.iter().filter_map(|id| Some((*id, *truth.get(id)?))).collect()
         };
         self.gate.pass().await;
-        drop(running);
         let fails = self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if fails {
             return Err(Down(number));
         }
-        Ok(read.into_iter().map(|(id, value)| (id, Loaded::new(value).tag("all").tag(format!("number:{id}")))).collect())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        Ok(read
+            .into_iter()
+            .map(|(id, value)| (id, Loaded::new(value).tag("all").tag(format!("number:{id}"))))
+            .collect())
     }
 }
 
