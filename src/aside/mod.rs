@@ -82,6 +82,7 @@
 //! invalidated since is not kept. A lock beside the key that others poll: here they are told. A value and its deletion in two commands:
 //! here a write removes and replaces in one step. Keys made by `format!`: here by [`EntityKey`].
 
+mod asking;
 mod batch;
 mod call;
 mod codec;

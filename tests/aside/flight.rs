@@ -1,6 +1,6 @@
 //! Many callers for one value: who loads, who waits, and what they have.
 
-use std::{error::Error as _, sync::Arc};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use bartizan::aside::Loaded;
 
@@ -129,7 +129,7 @@ async fn who_waits_for_one_that_hangs_gets_a_turn_after_the_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn what_may_not_be_kept_is_still_one_load_for_all_who_wait() {
-    let scene = Scene::in_memory().under(|policy| policy.ttl(SECOND * 0));
+    let scene = Scene::in_memory().under(|policy| policy.ttl(Duration::ZERO));
     scene.source.set(1, 7);
     let crowd = scene.crowd(100, 1);
     run_others().await;

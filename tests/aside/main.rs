@@ -1,6 +1,7 @@
 //! Typed values kept in front of their source, on every store.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails where it stands")]
 
+mod any_order;
 mod batch;
 mod dropped;
 mod flight;
