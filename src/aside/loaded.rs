@@ -13,7 +13,7 @@ use crate::store::Tag;
 /// use bartizan::aside::Loaded;
 ///
 /// let page = Loaded::new("a list of users").tag("team:7").ttl(Duration::from_secs(5));
-/// let nobody: Loaded<String> = None.into();
+/// let nobody = Loaded::<&str>::absent();
 /// # let _ = (page, nobody);
 /// ```
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub struct Loaded<V> {
 
 impl<V> Loaded<V> {
     /// A value.
-    pub fn new(value: impl Into<Arc<V>>) -> Self {
-        Self { value: Some(value.into()), tags: Vec::new(), ttl: None }
+    pub fn new(value: V) -> Self {
+        Arc::new(value).into()
     }
 
     /// There is none. That is kept, too.
@@ -58,7 +58,7 @@ impl<V> From<V> for Loaded<V> {
 
 impl<V> From<Arc<V>> for Loaded<V> {
     fn from(value: Arc<V>) -> Self {
-        Self::new(value)
+        Self { value: Some(value), tags: Vec::new(), ttl: None }
     }
 }
 
