@@ -302,14 +302,16 @@ fn no_caller_who_begins_after_an_invalidation_sees_what_was_before_it() {
 fn no_caller_who_begins_after_an_invalidation_on_a_server_sees_what_was_before_it() {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use bartizan::{Redis, RedisStore, Tiered};
+    use bartizan::{RedisStore, Tiered};
+
+    use crate::scene::connect;
 
     let runtime = runtime();
     let server = runtime.block_on(crate::support::Server::start());
     let count = AtomicUsize::new(0);
     let totals = play(&runtime, 100, async || {
         let (clock, number) = (TestClock::new(), count.fetch_add(1, Ordering::Relaxed));
-        let redis = Redis::connect(&server.url()).await.unwrap();
+        let redis = connect(&server.url()).await;
         let far = RedisStore::builder(redis).name(&format!("run-{number}")).clock(clock.clone()).build();
         if number % 2 == 0 {
             Scene::new("redis", BoxStore::new(far), clock)

@@ -188,7 +188,7 @@ mod round_trips {
 
     use super::{answered, ask};
     use crate::{
-        scene::Scene,
+        scene::{Scene, connect},
         support::{Cluster, Link, Proxy, Server, eventually, within},
     };
 
@@ -216,32 +216,35 @@ mod round_trips {
         calls
     }
 
+    /// What is slow because the machine is busy is tried again; two round trips are never as fast as one.
     #[tokio::test]
-    async fn a_hundred_keys_that_are_kept_are_one_round_trip_and_those_that_are_not_three() {
+    async fn a_hundred_keys_are_one_round_trip_if_they_are_kept_and_two_if_they_are_to_be_loaded() {
         let server = Server::start().await;
         let proxy = Proxy::to(server.port).await;
-        let redis = Redis::builder(&proxy.url()).unwrap().deadline(SOON).connect().await.unwrap();
-        let scene = scene(redis);
+        let scene = scene(connect(&proxy.url()).await);
         answered(&scene, ask(&scene, 0..100)).await;
         scene.numbers.drain().await;
         proxy.set(Link::Slow(LATE));
         let servers = [server];
-        eventually("what is kept is read by plain commands", SOON, async || {
+        eventually("what is kept is read by two commands at once", SOON, async || {
             let before = calls(&servers, "mget").await;
             let (answers, took) = within(SOON, answered(&scene, ask(&scene, 0..100))).await;
             assert_eq!(answers, Vec::from_iter((0..100).map(Some)));
             let commands = calls(&servers, "mget").await - before;
-            // The channel is not proven yet where there is none.
-            (commands > 0).then(|| {
-                assert_eq!(commands, 2, "64 keys are one command");
-                assert!(took < 4 * LATE, "there and back once is {:?}, not {took:?}", 2 * LATE);
-            })
+            // 64 keys are one command; there is none until the channel is proven.
+            (commands == 2 && took < 4 * LATE).then_some(())
         })
         .await;
-        let (_, took) = within(SOON, answered(&scene, ask(&scene, 100..200))).await;
-        assert!(took < 6 * LATE, "what is not kept is looked for, and asked for: not in {took:?}");
-        scene.numbers.drain().await;
-        assert_eq!(scene.source.calls(), 2);
+        let mut fresh = (100..).step_by(100);
+        eventually("what is not is read, and then asked for", SOON, async || {
+            let first = fresh.next()?;
+            (first..first + 100).for_each(|id| scene.source.set(id, id));
+            let (_, took) = within(SOON, answered(&scene, ask(&scene, first..first + 100))).await;
+            scene.numbers.drain().await;
+            (took < 6 * LATE).then_some(())
+        })
+        .await;
+        assert_eq!(scene.source.calls() as u64, fresh.next().unwrap() / 100, "each time one load");
     }
 
     #[tokio::test]
@@ -263,8 +266,7 @@ mod round_trips {
     #[tokio::test]
     async fn what_one_process_loads_another_finds() {
         let server = Server::start().await;
-        let (here, there) =
-            (scene(Redis::connect(&server.url()).await.unwrap()), scene(Redis::connect(&server.url()).await.unwrap()));
+        let (here, there) = (scene(connect(&server.url()).await), scene(connect(&server.url()).await));
         answered(&here, ask(&here, 0..10)).await;
         here.numbers.drain().await;
         assert_eq!(answered(&there, ask(&there, 0..10)).await, Vec::from_iter((0..10).map(Some)));

@@ -63,10 +63,10 @@ pub(crate) async fn on_every_store(play: impl AsyncFn(Scene)) {
     play(Scene::new("memory", BoxStore::new(Memory::with_capacity(16 << 20)), TestClock::new())).await;
     #[cfg(feature = "redis")]
     {
-        use bartizan::{Redis, RedisStore, Tiered};
+        use bartizan::{RedisStore, Tiered};
         let server = crate::support::Server::start().await;
         let store = async |name: &str, clock: &TestClock| {
-            let redis = Redis::connect(&server.url()).await.unwrap();
+            let redis = connect(&server.url()).await;
             RedisStore::builder(redis).name(name).clock(clock.clone()).build()
         };
         let clock = TestClock::new();
@@ -81,6 +81,12 @@ pub(crate) async fn on_every_store(play: impl AsyncFn(Scene)) {
         .await;
         play(scene).await;
     }
+}
+
+/// A handle that gives up on no answer, however busy the machine is: what cannot be asked is loaded by everyone.
+#[cfg(feature = "redis")]
+pub(crate) async fn connect(url: &str) -> bartizan::Redis {
+    bartizan::Redis::builder(url).unwrap().deadline(PATIENCE).connect().await.unwrap()
 }
 
 /// Lifetimes exactly as stated.

@@ -77,7 +77,12 @@ async fn a_refresh_that_fails_leaves_the_value_within_its_window() {
         scene.numbers.drain().await;
         scene.source.fail(1);
         scene.source.gate.open(100);
-        for (wait, value, calls) in [(MINUTE, 1, 2), (6 * SECOND, 1, 3), (6 * SECOND, 2, 3)] {
+        let mut steps = vec![(MINUTE, 1, 2), (4 * SECOND, 1, 2), (SECOND, 1, 3), (SECOND, 2, 3)];
+        if scene.on == "redis" {
+            // Nothing in the process remembers when it was tried last.
+            steps = vec![(MINUTE, 1, 2), (SECOND, 1, 3), (SECOND, 2, 3)];
+        }
+        for (wait, value, calls) in steps {
             scene.advance(wait);
             scene.source.set(1, 2);
             let answer = soon(scene.on, scene.ask(1)).await.unwrap();

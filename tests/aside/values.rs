@@ -97,12 +97,12 @@ async fn keys_that_look_alike_are_others() {
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn values_are_read_elsewhere_as_they_were_written() {
-    use bartizan::{Redis, RedisStore};
+    use bartizan::RedisStore;
 
-    use crate::support::Server;
+    use crate::{scene::connect, support::Server};
 
     let server = Server::start().await;
-    let store = async || RedisStore::new(Redis::connect(&server.url()).await.unwrap());
+    let store = async || RedisStore::new(connect(&server.url()).await);
     let (here, there): (Aside<Account, _>, Aside<Account, _>) = (Aside::new(store().await), Aside::new(store().await));
     here.get_or_load(("account", 1), || async { Ok::<_, Down>(account()) }).await.unwrap();
     here.drain().await;
@@ -118,12 +118,12 @@ async fn values_are_read_elsewhere_as_they_were_written() {
 #[cfg(all(feature = "json", feature = "redis"))]
 #[tokio::test]
 async fn json_is_kept_beside_postcard_and_removed_with_it() {
-    use bartizan::{Redis, RedisStore, aside::Json};
+    use bartizan::{RedisStore, aside::Json};
 
-    use crate::support::Server;
+    use crate::{scene::connect, support::Server};
 
     let server = Server::start().await;
-    let store = RedisStore::new(Redis::connect(&server.url()).await.unwrap());
+    let store = RedisStore::new(connect(&server.url()).await);
     let postcard: Aside<Account, _> = Aside::new(store.clone());
     let json = Aside::<Account, _, Json>::with_codec(store);
     json.get_or_load(("account", 1), || async { Ok::<_, Down>(account()) }).await.unwrap();
