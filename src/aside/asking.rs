@@ -86,9 +86,9 @@ where
     /// The values under the keys of all `ids`, in their order. What is not kept is loaded together: `load` is called once
     /// with all ids that are nobody's to load yet, and brings pairs of an id and what is under it. An id that it does not bring is absent.
     ///
-    /// On Redis what is kept is read in one round trip, however many ids there are; in a Cluster in one to each group of slots
-    /// ([bucket](crate::store)), side by side. Looking for what is not kept is a second one, and keeping it a third. `load` is called again, with
-    /// fewer ids, for those that another caller was loading and failed to.
+    /// On Redis what is kept is read in one round trip, by one command for 64 ids; in a Cluster by one for each bucket of the store,
+    /// side by side. What is not kept takes a second one to be asked for, and a third, which nobody waits for, to be kept. `load` is
+    /// called again, with fewer ids, for those that another caller was loading in vain.
     ///
     /// ```
     /// # use std::{io, sync::Arc};

@@ -44,6 +44,9 @@
 //! Between processes with memory in front, an invalidation is heard a moment later, and at the worst after the
 //! [staleness bound](crate::store::Tiered::staleness_bound).
 //!
+//! On a `RedisStore` alone every call asks Redis, and so does each of those who wait; with memory in front, as `Tiered`, one of each process
+//! does. A store may keep values of several types, and responses too: each type has entities, or fields, of its own.
+//!
 //! # How long
 //!
 //! A [`Policy`] says how long values are fresh, how long they are served when they no longer are, and how long a caller waits. A call may have

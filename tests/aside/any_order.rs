@@ -161,62 +161,60 @@ impl Run {
         }
     }
 
-    fn raise(&self, is_changed: impl Fn(u64) -> bool) -> [u64; IDS as usize] {
-        let mut truth = self.truth.lock();
-        (0..IDS).filter(|id| is_changed(*id)).for_each(|id| truth[id as usize] += 1);
-        *truth
-    }
-
+    /// The change first, then the word of it. Those who begin after that see it; of what else goes on nobody was told yet.
     async fn change(&mut self, change: Change) {
-        let numbers = self.scene.numbers.clone();
-        let (truth, oldest) = (Arc::clone(&self.truth), self.oldest);
+        let (numbers, truth) = (self.scene.numbers.clone(), Arc::clone(&self.truth));
         let raise = move |id: u64| {
             let mut truth = truth.lock();
             truth[id as usize] += 1;
-            Loaded::new(truth[id as usize]).tag(TAGS[id as usize % 2])
+            truth[id as usize]
         };
-        self.oldest = match change {
-            Change::Invalidate(only) => {
-                let truth = self.raise(|id| id == only);
-                numbers.invalidate(number(&only)).await.unwrap();
-                truth
+        let loaded = |id: u64, value: u64| Loaded::new(value).tag(TAGS[id as usize % 2]);
+        let changed = match change {
+            Change::Invalidate(id) => {
+                let changed = vec![(id, raise(id))];
+                numbers.invalidate(number(&id)).await.unwrap();
+                changed
             }
             Change::Tag(tag) => {
-                let truth = self.raise(|id| id as usize % 2 == tag);
+                let changed = (0..IDS).filter(|id| *id as usize % 2 == tag).map(|id| (id, raise(id))).collect();
                 numbers.invalidate_tag(TAGS[tag]).await.unwrap();
-                truth
+                changed
             }
             Change::All => {
-                let truth = self.raise(|_| true);
+                let changed = (0..IDS).map(|id| (id, raise(id))).collect();
                 numbers.invalidate_all().await.unwrap();
-                truth
+                changed
             }
             Change::Put(id) => {
-                numbers.put(number(&id), move || async move { Ok::<_, Down>(raise(id)) }).await.unwrap();
-                *self.truth.lock()
+                let write = move || async move { Ok::<_, Down>(loaded(id, raise(id))) };
+                vec![(id, *numbers.put(number(&id), write).await.unwrap().unwrap())]
             }
             Change::FailingPut(id) => {
+                let (tell, told) = oneshot::channel();
                 let failing = move || async move {
-                    drop(raise(id));
+                    let _ = tell.send(raise(id));
                     Err::<u64, _>(Down(0))
                 };
                 assert!(numbers.put(number(&id), failing).await.unwrap_err().is_failed());
-                *self.truth.lock()
+                vec![(id, told.await.unwrap())]
             }
             Change::LeftPut(id) => {
                 let slow = move || async move {
                     tokio::task::yield_now().await;
-                    let loaded = raise(id);
+                    let value = raise(id);
                     tokio::task::yield_now().await;
-                    Ok::<_, Down>(loaded)
+                    Ok::<_, Down>(loaded(id, value))
                 };
                 let put = tokio::spawn(async move { numbers.put(number(&id), slow).await });
                 tokio::task::yield_now().await;
                 put.abort();
-                // Nobody was told that it is done.
-                oldest
+                Vec::new()
             }
         };
+        for (id, value) in changed {
+            self.oldest[id as usize] = self.oldest[id as usize].max(value);
+        }
     }
 
     /// Ends whatever is still under way, and checks what everyone saw.

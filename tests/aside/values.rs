@@ -6,6 +6,7 @@ use bartizan::{
     Aside, Memory,
     aside::{EntityKey, Entry},
 };
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::scene::Down;
@@ -137,6 +138,17 @@ async fn json_is_kept_beside_postcard_and_removed_with_it() {
     assert!(postcard.get_or_load(("account", 1), || async { Err::<Account, _>(Down(0)) }).await.is_err());
     postcard.invalidate(("account", 1)).await.unwrap();
     assert!(json.get_or_load(("account", 1), || async { Err::<Account, _>(Down(0)) }).await.is_err());
+}
+
+#[tokio::test]
+async fn a_hit_allocates_the_text_of_its_key_and_nothing_else() {
+    let texts: Aside<String, _> = Aside::new(Memory::with_capacity(1 << 20));
+    let load = || async { Ok::<_, Down>("a text".to_owned()) };
+    texts.get_or_load(("text", 1), load).await.unwrap();
+    let mut hit = None;
+    let allocated = allocation_counter::measure(|| hit = texts.get_or_load(("text", 1), load).now_or_never());
+    assert!(hit.is_some_and(|hit| hit.is_ok()), "it waits for nothing");
+    assert_eq!(allocated.count_total, 1);
 }
 
 #[test]
