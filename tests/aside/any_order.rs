@@ -306,11 +306,11 @@ fn no_caller_who_begins_after_an_invalidation_on_a_server_sees_what_was_before_i
 
     let runtime = runtime();
     let server = runtime.block_on(crate::support::Server::start());
+    let redis = runtime.block_on(connect(&server.url()));
     let count = AtomicUsize::new(0);
     let totals = play(&runtime, 100, async || {
         let (clock, number) = (TestClock::new(), count.fetch_add(1, Ordering::Relaxed));
-        let redis = connect(&server.url()).await;
-        let far = RedisStore::builder(redis).name(&format!("run-{number}")).clock(clock.clone()).build();
+        let far = RedisStore::builder(redis.clone()).name(&format!("run-{number}")).clock(clock.clone()).build();
         if number % 2 == 0 {
             Scene::new("redis", BoxStore::new(far), clock)
         } else {

@@ -86,7 +86,7 @@ pub(crate) async fn on_every_store(play: impl AsyncFn(Scene)) {
 /// A handle that gives up on no answer, however busy the machine is: what cannot be asked is loaded by everyone.
 #[cfg(feature = "redis")]
 pub(crate) async fn connect(url: &str) -> bartizan::Redis {
-    bartizan::Redis::builder(url).unwrap().deadline(PATIENCE).connect().await.unwrap()
+    bartizan::Redis::builder(url).unwrap().deadline(PATIENCE).connect_deadline(PATIENCE).connect().await.unwrap()
 }
 
 /// Lifetimes exactly as stated.
