@@ -4,6 +4,8 @@
 mod any_order;
 mod batch;
 mod dropped;
+#[cfg(feature = "redis")]
+mod elsewhere;
 mod flight;
 mod invalidation;
 mod scene;

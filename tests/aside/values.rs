@@ -1,6 +1,4 @@
-//! Values of a program's own types: how they are written, and what becomes of those that cannot be.
-
-use std::{collections::HashMap, sync::Arc};
+//! Values of a program's own types: what they are called and take, and what becomes of those that cannot be written.
 
 use bartizan::{
     Aside, Memory,
@@ -11,28 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scene::Down;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Account {
-    name: String,
-    roles: Vec<Role>,
-    limits: HashMap<String, u64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-enum Role {
-    Owner,
-    Guest { until: Option<u64> },
-}
-
-fn account() -> Account {
-    Account {
-        name: "Ada".to_owned(),
-        roles: vec![Role::Owner, Role::Guest { until: Some(7) }],
-        limits: HashMap::from([("reads".to_owned(), 10)]),
-    }
-}
-
-/// What no codec takes: a map whose keys are no text is not JSON, and what says it cannot be written is nothing.
+/// What no codec takes.
 #[derive(Debug, Deserialize)]
 struct Unwritable;
 
@@ -95,51 +72,6 @@ async fn keys_that_look_alike_are_others() {
     assert_eq!(other.as_deref().map(String::as_str), Some("user:1:name"), "an entity is another than its field");
 }
 
-#[cfg(feature = "redis")]
-#[tokio::test]
-async fn values_are_read_elsewhere_as_they_were_written() {
-    use bartizan::RedisStore;
-
-    use crate::{scene::connect, support::Server};
-
-    let server = Server::start().await;
-    let store = async || RedisStore::new(connect(&server.url()).await);
-    let (here, there): (Aside<Account, _>, Aside<Account, _>) = (Aside::new(store().await), Aside::new(store().await));
-    here.get_or_load(("account", 1), || async { Ok::<_, Down>(account()) }).await.unwrap();
-    here.drain().await;
-    let read = there.get_or_load(("account", 1), || async { Err::<Account, _>(Down(0)) }).await.unwrap();
-    assert_eq!(read, Some(Arc::new(account())));
-
-    // The same name for another type, by mistake.
-    let wrong: Aside<Vec<Account>, _> = Aside::new(store().await);
-    let loaded = wrong.get_or_load(("account", 1), || async { Ok::<_, Down>(vec![account()]) }).await.unwrap();
-    assert_eq!(loaded, Some(Arc::new(vec![account()])), "what cannot be read is a miss");
-}
-
-#[cfg(all(feature = "json", feature = "redis"))]
-#[tokio::test]
-async fn json_is_kept_beside_postcard_and_removed_with_it() {
-    use bartizan::{RedisStore, aside::Json};
-
-    use crate::{scene::connect, support::Server};
-
-    let server = Server::start().await;
-    let store = RedisStore::new(connect(&server.url()).await);
-    let postcard: Aside<Account, _> = Aside::new(store.clone());
-    let json = Aside::<Account, _, Json>::with_codec(store);
-    json.get_or_load(("account", 1), || async { Ok::<_, Down>(account()) }).await.unwrap();
-    json.drain().await;
-    let keys: Vec<String> = server.ask(&["KEYS", "*:entry:*"]).await.unwrap();
-    let entry: Vec<u8> = server.ask(&["GET", &keys[0]]).await.unwrap();
-    let text = serde_json::to_string(&account()).unwrap();
-    assert!(entry.windows(text.len()).any(|window| window == text.as_bytes()), "{}", String::from_utf8_lossy(&entry));
-    let read = json.get_or_load(("account", 1), || async { Err::<Account, _>(Down(0)) }).await.unwrap();
-    assert_eq!(read, Some(Arc::new(account())));
-    assert!(postcard.get_or_load(("account", 1), || async { Err::<Account, _>(Down(0)) }).await.is_err());
-    postcard.invalidate(("account", 1)).await.unwrap();
-    assert!(json.get_or_load(("account", 1), || async { Err::<Account, _>(Down(0)) }).await.is_err());
-}
-
 #[tokio::test]
 async fn a_hit_allocates_the_text_of_its_key_and_nothing_else() {
     let texts: Aside<String, _> = Aside::new(Memory::with_capacity(1 << 20));
@@ -154,5 +86,5 @@ async fn a_hit_allocates_the_text_of_its_key_and_nothing_else() {
 #[test]
 fn handles_may_be_sent_and_shared() {
     fn shared<T: Send + Sync + Clone + std::fmt::Debug>() {}
-    shared::<Aside<Account, Memory<Entry<Account>>>>();
+    shared::<Aside<String, Memory<Entry<String>>>>();
 }
