@@ -45,9 +45,9 @@ where
     ///
     /// # Errors
     ///
-    /// One that [`is_failed`](Error::is_failed) when the loader failed, whose error is the source: the loader's own in this process, its text
-    /// in others. One that [`is_timed_out`](Error::is_timed_out) after the [hard time-out](Policy::hard_timeout). A store
-    /// that fails is no error: the caller loads for itself.
+    /// One that [`is_failed`](Error::is_failed) when the loader failed, whose error is the source: the loader's own in
+    /// this process, its text in others. One that [`is_timed_out`](Error::is_timed_out) after the [hard
+    /// time-out](super::Policy::hard_timeout). A store that fails is no error: the caller loads for itself.
     ///
     /// # Panics
     ///
@@ -83,12 +83,13 @@ where
         }
     }
 
-    /// The values under the keys of all `ids`, in their order. What is not kept is loaded together: `load` is called once
-    /// with all ids that are nobody's to load yet, and brings pairs of an id and what is under it. An id that it does not bring is absent.
+    /// The values under the keys of all `ids`, in their order. What is not kept is loaded together: `load` is called
+    /// once with all ids that are nobody's to load yet, and brings pairs of an id and what is under it. An id that it
+    /// does not bring is absent.
     ///
-    /// On Redis what is kept is read in one round trip, by one command for 64 ids; in a Cluster by one for each bucket of the store,
-    /// side by side. What is not kept takes a second one to be asked for, and a third, which nobody waits for, to be kept. `load` is
-    /// called again, with fewer ids, for those that another caller was loading in vain.
+    /// On Redis what is kept is read in one round trip, by one command for 64 ids; in a Cluster by one for each bucket
+    /// of the store, side by side. What is not kept takes a second one to be asked for, and a third, which nobody waits
+    /// for, to be kept. `load` is called again, with fewer ids, for those that another caller was loading in vain.
     ///
     /// ```
     /// # use std::{io, sync::Arc};

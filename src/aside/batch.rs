@@ -1,7 +1,8 @@
 //! Many keys in one call: what nobody has is loaded together.
 //!
-//! Each key goes its own way through the loop of `store/fetch.rs`, as if it were asked for alone: it is found, waited for, or to be
-//! loaded. Those to be loaded come together here, and wait until no other key of the batch may still join them.
+//! Each key goes its own way through the loop of `store/fetch.rs`, as if it were asked for alone: it is found, waited
+//! for, or to be loaded. Those to be loaded come together here, and wait until no other key of the batch may still join
+//! them.
 
 use std::{collections::HashMap, error::Error as StdError, hash::Hash, pin::Pin, sync::Arc};
 

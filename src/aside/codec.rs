@@ -22,8 +22,8 @@ pub trait Codec: Send + Sync + 'static {
     fn decode<V: DeserializeOwned>(bytes: &[u8]) -> Option<V>;
 }
 
-/// [postcard](https://docs.rs/postcard): small and fast, but without names: a value whose type has changed cannot be told from one that has
-/// not. Raise [`schema`](super::Aside::schema) when it does.
+/// [postcard](https://docs.rs/postcard): small and fast, but without names: a value whose type has changed cannot be
+/// told from one that has not. Raise [`schema`](super::Aside::schema) when it does.
 #[derive(Clone, Copy, Debug)]
 pub struct Postcard;
 

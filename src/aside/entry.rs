@@ -23,7 +23,8 @@ use crate::{
 
 /// What an [`Aside`](super::Aside) keeps under a key: the `V` of its [`Store`](crate::store::Store).
 ///
-/// In a process it is the value itself, which hits share; it is written by the [`Codec`] only where it leaves the process.
+/// In a process it is the value itself, which hits share; it is written by the [`Codec`] only where it leaves the
+/// process.
 pub struct Entry<V, C = Postcard> {
     content: Content<V>,
     fresh_until: Timestamp,

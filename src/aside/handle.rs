@@ -20,6 +20,9 @@ use crate::{
 
 /// Keeps values of one type in front of what they are loaded from. Clones are handles of the same cache.
 ///
+/// What is set by a method that takes it by value, other than the [`policy`](Self::policy), is set before it is used:
+/// it begins the cache anew, without counts, and without those who wait.
+///
 /// See the [module](crate::aside).
 pub struct Aside<V, S, C = Postcard> {
     pub(super) shared: Arc<Shared<S>>,
@@ -106,16 +109,14 @@ where
         Self { shared: Arc::clone(&self.shared), policy: change(self.policy), kind: PhantomData }
     }
 
-    // What is set below is set before the cache is used: each setter begins it anew, without those who wait and without counts.
-
     /// The time. Default: [`SystemClock`].
     #[must_use]
     pub fn clock(self, clock: impl Clock) -> Self {
         self.change(|plan| plan.clock = Arc::new(clock))
     }
 
-    /// Which form `V` has. Raise it when the type changes, where other processes or their past share the store: values of another
-    /// schema are not found, and yet removed together with those of this one. Default: 0.
+    /// Which form `V` has. Raise it when the type changes, where other processes or their past share the store: values
+    /// of another schema are not found, and yet removed together with those of this one. Default: 0.
     #[must_use]
     pub fn schema(self, number: u32) -> Self {
         self.change(|plan| plan.schema = number)
@@ -128,7 +129,8 @@ where
         self.change(|plan| plan.limits.wait = limit)
     }
 
-    /// How many callers for one key load at once where the load that they waited for came to nothing. At least 1; default 16.
+    /// How many callers for one key load at once where the load that they waited for came to nothing. At least 1;
+    /// default 16.
     #[must_use]
     pub fn failing_concurrency(self, turns: usize) -> Self {
         self.change(|plan| plan.limits.turns = turns.max(1))
@@ -143,8 +145,8 @@ where
         self.change(|plan| (plan.limits.detached, plan.limits.detached_time) = (number, time))
     }
 
-    /// Removes a value, or that there is none. No call that begins after this has returned is answered with what was kept, or was being loaded,
-    /// before: change the source first, then invalidate.
+    /// Removes a value, or that there is none. No call that begins after this has returned is answered with what was
+    /// kept, or was being loaded, before: change the source first, then invalidate.
     ///
     /// # Errors
     ///

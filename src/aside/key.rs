@@ -9,8 +9,8 @@ use crate::error::Error;
 
 /// Names a value, as `entity:id` or `entity:id:field`.
 ///
-/// The entity is the program's own word. Id and field may come from anywhere: every byte of them that is not a letter or digit
-/// of ASCII nor one of `-._~@+=,/` is percent-encoded, so that two different names are never the same text.
+/// The entity is the program's own word. Id and field may come from anywhere: every byte of them that is not a letter
+/// or digit of ASCII nor one of `-._~@+=,/` is percent-encoded, so that two different names are never the same text.
 ///
 /// ```
 /// use bartizan::aside::EntityKey;
@@ -41,7 +41,8 @@ impl EntityKey {
         Self(text).field(id)
     }
 
-    /// One aspect of it, which is a value of its own: [`invalidate`](super::Aside::invalidate) of the one leaves the other.
+    /// One aspect of it, which is a value of its own: [`invalidate`](super::Aside::invalidate) of the one leaves the
+    /// other.
     #[must_use]
     pub fn field(mut self, field: impl fmt::Display) -> Self {
         self.0.push(':');

@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::store::Tag;
 
-/// What a loader or a writer brings: a value, or that there is none; with its tags, and its lifetime if it is a special one.
+/// What a loader or a writer brings: a value, or that there is none; with its tags, and its lifetime if it is a special
+/// one.
 ///
 /// Loaders may return the bare value, or an `Option` of either, instead.
 ///

@@ -25,9 +25,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! It stands on any [`Store`](crate::store::Store): [`Memory`](crate::Memory) in one process, `RedisStore` for several, `Tiered` for several with
-//! memory in front. Hits from memory share the value itself, in an `Arc`: nothing is decoded. In Redis it is written by a [`Codec`], postcard
-//! unless said otherwise.
+//! It stands on any [`Store`](crate::store::Store): [`Memory`](crate::Memory) in one process, `RedisStore` for several,
+//! `Tiered` for several with memory in front. Hits from memory share the value itself, in an `Arc`: nothing is decoded.
+//! In Redis it is written by a [`Codec`], postcard unless said otherwise.
 //!
 //! # What is promised
 //!
@@ -40,17 +40,18 @@
 //! | absence | is kept, for its own time, and is told from a miss |
 //! | a store that fails | no error: every caller loads for itself |
 //!
-//! Not promised: that a value is the newest at each moment where the source is changed past the cache; invalidate after the change, or let the lifetime end.
-//! Between processes with memory in front, an invalidation is heard a moment later, and at the worst after the
-//! [staleness bound](crate::store::Tiered::staleness_bound).
+//! Not promised: that a value is the newest at each moment where the source is changed past the cache; invalidate after
+//! the change, or let the lifetime end. Between processes with memory in front, an invalidation is heard a moment
+//! later, and at the worst after the [staleness bound](crate::store::Tiered::staleness_bound).
 //!
-//! On a `RedisStore` alone every call asks Redis, and so does each of those who wait; with memory in front, as `Tiered`, one of each process
-//! does. A store may keep values of several types, and responses too: each type has entities, or fields, of its own.
+//! On a `RedisStore` alone every call asks Redis, and so does each of those who wait; with memory in front, as
+//! `Tiered`, one of each process does. A store may keep values of several types, and responses too: each type has
+//! entities, or fields, of its own.
 //!
 //! # How long
 //!
-//! A [`Policy`] says how long values are fresh, how long they are served when they no longer are, and how long a caller waits. A call may have
-//! [another](Aside::under), and a loader may state a [lifetime and tags](Loaded) of its own.
+//! A [`Policy`] says how long values are fresh, how long they are served when they no longer are, and how long a caller
+//! waits. A call may have [another](Aside::under), and a loader may state a [lifetime and tags](Loaded) of its own.
 //!
 //! ```
 //! use std::time::Duration;
@@ -70,20 +71,23 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Where a value that is still good is near its end, a call that it answers may begin to load it anew in the background: the likelier, the
-//! longer it took ([`EarlyRefresh`](crate::expiry::EarlyRefresh)). Lifetimes are spread by [`Jitter`](crate::expiry::Jitter).
+//! Where a value that is still good is near its end, a call that it answers may begin to load it anew in the
+//! background: the likelier, the longer it took ([`EarlyRefresh`](crate::expiry::EarlyRefresh)). Lifetimes are spread
+//! by [`Jitter`](crate::expiry::Jitter).
 //!
 //! # When a loader fails
 //!
-//! Its error is the source of the [`Error`](crate::Error) that everyone has who waited: `error.source()` and `downcast_ref` in the process where it
-//! failed, its text in others. It is told through the store, for two seconds, to those who waited and to nobody who asks later; in a shared store
-//! the text lies there for so long. A stale value within its window is served in its place, and never given up for it.
+//! Its error is the source of the [`Error`](crate::Error) that everyone has who waited: `error.source()` and
+//! `downcast_ref` in the process where it failed, its text in others. It is told through the store, for two seconds, to
+//! those who waited and to nobody who asks later; in a shared store the text lies there for so long. A stale value
+//! within its window is served in its place, and never given up for it.
 //!
 //! # Differences from what is usually written
 //!
-//! Reading with a `GET`, loading, then `SET`: an invalidation that comes between the two is overtaken, and the old value stays. Here a load holds a lease, and what was
-//! invalidated since is not kept. A lock beside the key that others poll: here they are told. A value and its deletion in two commands:
-//! here a write removes and replaces in one step. Keys made by `format!`: here by [`EntityKey`].
+//! Reading with a `GET`, loading, then `SET`: an invalidation that comes between the two is overtaken, and the old
+//! value stays. Here a load holds a lease, and what was invalidated since is not kept. A lock beside the key that
+//! others poll: here they are told. A value and its deletion in two commands: here a write removes and replaces in one
+//! step. Keys made by `format!`: here by [`EntityKey`].
 
 mod asking;
 mod batch;

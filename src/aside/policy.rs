@@ -9,8 +9,8 @@ use crate::{
 
 /// How long what is loaded is good for, what is done when it is not, and how long a caller waits.
 ///
-/// Lifetimes are fixed by the policy of whoever loads. The windows for stale values, early refresh and time-outs are those of whoever asks;
-/// no window reaches beyond the longest that the loading one's policy had.
+/// Lifetimes are fixed by the policy of whoever loads. The windows for stale values, early refresh and time-outs are
+/// those of whoever asks; no window reaches beyond the longest that the loading one's policy had.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Policy {
     ttl: Duration,

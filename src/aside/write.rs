@@ -1,7 +1,8 @@
 //! Write-through: a change of the source, and what takes the place of what was kept.
 //!
-//! What takes its place must be younger than any other change, though it was begun before: so it has a lease from before the
-//! change, under a key of its own where nobody waits for it, and moves to the value's key together with its own removal.
+//! What takes its place must be younger than any other change, though it was begun before: so it has a lease from
+//! before the change, under a key of its own where nobody waits for it, and moves to the value's key together with its
+//! own removal.
 
 use std::{error::Error as StdError, sync::Arc};
 
@@ -32,10 +33,12 @@ where
     S: Store<Entry<V, C>>,
     C: Codec,
 {
-    /// Changes the source and keeps what it holds from then on: write-through. `write` makes the change, and returns what is there now.
+    /// Changes the source and keeps what it holds from then on: write-through. `write` makes the change, and returns
+    /// what is there now.
     ///
-    /// All that was kept under `key` is removed, and so is what is being loaded. What `write` returns is kept in their place unless anything was
-    /// removed, or written, since it was called: what is there now may then be something else, and the next caller loads it.
+    /// All that was kept under `key` is removed, and so is what is being loaded. What `write` returns is kept in their
+    /// place unless anything was removed, or written, since it was called: what is there now may then be something
+    /// else, and the next caller loads it.
     ///
     /// ```
     /// # use std::io;
@@ -49,9 +52,9 @@ where
     ///
     /// # Errors
     ///
-    /// One that [`is_failed`](Error::is_failed) when `write` failed, whose error is the source; the value is removed all the same, since the
-    /// change may have been made. Any other means that the change was made, and that others may not see it until a store that
-    /// others share can be told.
+    /// One that [`is_failed`](Error::is_failed) when `write` failed, whose error is the source; the value is removed
+    /// all the same, since the change may have been made. Any other means that the change was made, and that others may
+    /// not see it until a store that others share can be told.
     ///
     /// # Panics
     ///
