@@ -76,7 +76,7 @@ const PART: usize = 256 << 10;
 // === impl MemoryLimiter ===
 
 impl MemoryLimiter {
-    /// One of at most 64 MiB: some 400 000 accounts.
+    /// One of at most 64 MiB: 160 000 accounts by the sliding window that took once, or 450 000 by a token bucket.
     pub fn new() -> Self {
         Self::with_capacity(64 << 20)
     }
