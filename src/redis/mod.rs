@@ -114,6 +114,7 @@ mod scan;
 mod script;
 mod sentinel;
 mod slot;
+pub mod stream;
 mod subscription;
 #[cfg_attr(not(feature = "redis-tls"), path = "no_tls.rs")]
 mod tls;

@@ -23,6 +23,7 @@ mod replication;
 mod scripts;
 mod sharing;
 mod simple;
+mod stream;
 mod subscription;
 mod tools_acl;
 mod tracking;
