@@ -152,6 +152,15 @@ impl Error {
         Self { message: format!("{prefix}{}", self.message).into(), ..self }
     }
 
+    /// The message, and what lies behind it, as one text to be kept.
+    #[cfg(feature = "redis")]
+    pub(crate) fn with_cause(&self) -> String {
+        match &self.source {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
+        }
+    }
+
     fn new(kind: ErrorKind, message: &str) -> Self {
         Self { kind, message: message.into(), code: None, source: None }
     }

@@ -108,6 +108,7 @@ mod name;
 mod payload;
 mod pipeline;
 mod pool;
+pub mod queue;
 mod recent;
 mod reply;
 mod scan;

@@ -57,6 +57,15 @@ impl Format {
     }
 }
 
+/// As much of `text` as is kept beside a value: 1 KiB.
+pub(super) fn cut(mut text: String) -> String {
+    const LONGEST: usize = 1024;
+    // TODO: with MSRV 1.91, use `str::floor_char_boundary`.
+    let end = (0..=LONGEST.min(text.len())).rev().find(|&at| text.is_char_boundary(at));
+    text.truncate(end.unwrap_or(0));
+    text
+}
+
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 #[cfg(test)]
@@ -100,6 +109,13 @@ mod tests {
             assert!(error.is_undecodable() && error.to_string().starts_with("`orders`: 7 bytes"), "{error}");
             assert!(!format!("{error:?}").contains("secret"));
         }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("ü".repeat(600)).len(), 1024);
+        assert_eq!(cut(format!("x{}", "ü".repeat(600))).len(), 1023);
+        assert_eq!(cut("short".to_owned()), "short");
     }
 
     proptest! {

@@ -3,6 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::id::EntryId;
+use crate::redis::payload::cut;
 
 /// What a handler is to work at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub struct Message<T> {
 
 /// Why a message was not done, and what is to become of it.
 ///
-/// Every error becomes one by `?`, by which the message is tried again.
+/// Every error becomes one by `?`, by which the message is tried again. Of its reason 1 KiB is kept.
 #[derive(Clone, Debug)]
 pub struct Failure {
     pub(super) then: Then,
@@ -30,9 +31,6 @@ pub(super) enum Then {
     Retry(Option<Duration>),
     Die,
 }
-
-/// How much of a reason is kept, in bytes.
-const LONGEST: usize = 1024;
 
 // === impl Failure ===
 
@@ -53,11 +51,7 @@ impl Failure {
     }
 
     fn new(then: Then, reason: &dyn fmt::Display) -> Self {
-        let mut reason = reason.to_string();
-        // TODO: with MSRV 1.91, use `str::floor_char_boundary`.
-        let end = (0..=LONGEST.min(reason.len())).rev().find(|&at| reason.is_char_boundary(at));
-        reason.truncate(end.unwrap_or(0));
-        Self { then, reason }
+        Self { then, reason: cut(reason.to_string()) }
     }
 }
 

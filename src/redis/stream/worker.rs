@@ -272,7 +272,7 @@ where
                     messages.push(Message { id, value, attempt: given.deliveries });
                     known.push(given);
                 }
-                Err(error) => self.fail(id, &Failure::dead(told_with_cause(&error))).await,
+                Err(error) => self.fail(id, &Failure::dead(error.with_cause())).await,
             }
         }
         if messages.is_empty() {
@@ -418,13 +418,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 fn said(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word")
-}
-
-fn told_with_cause(error: &Error) -> String {
-    match std::error::Error::source(error) {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
-    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "nothing but time ends a pause")]
