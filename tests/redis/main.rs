@@ -5,6 +5,7 @@ mod support;
 
 mod bus;
 mod connect;
+mod crash;
 mod dropped;
 mod failover;
 mod failure;
@@ -17,6 +18,7 @@ mod lock_acl;
 mod lock_file;
 mod lock_model;
 mod own_servers;
+mod queue;
 #[expect(dead_code, reason = "the tests of the fleet want more of it")]
 #[path = "../fleet/replication.rs"]
 mod replication;

@@ -20,8 +20,8 @@ pub(super) struct Hand {
     pub(super) left: Notify,
     /// There is something to acknowledge, or will never be again.
     pub(super) settled: Notify,
-    /// Something is to be tried again, maybe sooner than all else.
-    pub(super) parked: Notify,
+    /// There may be something to be taken over, sooner than was thought.
+    pub(super) look: Notify,
 }
 
 /// A message that was given to us, the `deliveries`-th time.
@@ -29,6 +29,8 @@ pub(super) struct Hand {
 pub(super) struct Given {
     pub(super) raw: Raw,
     pub(super) deliveries: u32,
+    /// It may be what killed those who had it.
+    pub(super) suspect: bool,
 }
 
 #[derive(Default)]
@@ -45,7 +47,10 @@ struct State {
 
 struct Held {
     deliveries: u32,
+    suspect: bool,
     work: Option<AbortHandle>,
+    /// It was given to us anew while we had it.
+    anew: Option<Raw>,
 }
 
 // === impl Hand ===
@@ -59,7 +64,7 @@ impl Hand {
             arrived: Notify::new(),
             left: Notify::new(),
             settled: Notify::new(),
-            parked: Notify::new(),
+            look: Notify::new(),
         }
     }
 
@@ -67,14 +72,18 @@ impl Hand {
         self.capacity.saturating_sub(self.state.lock().held.len())
     }
 
+    pub(super) fn has_suspect(&self) -> bool {
+        self.state.lock().held.values().any(|held| held.suspect)
+    }
+
     pub(super) fn arrive(&self, given: Vec<Given>) {
         let mut state = self.state.lock();
-        for Given { raw, deliveries } in given {
-            // What is here already was given to us anew, since we had not been heard of.
+        for Given { raw, deliveries, suspect } in given {
+            // What is here already was given to us anew: we had not been heard of, or have just parked it and do not know that yet.
             match state.held.get_mut(&raw.id) {
-                Some(held) => held.deliveries = deliveries,
+                Some(held) => (held.deliveries, held.anew) = (deliveries, Some(raw)),
                 None => {
-                    state.held.insert(raw.id, Held { deliveries, work: None });
+                    state.held.insert(raw.id, Held { deliveries, suspect, work: None, anew: None });
                     state.waiting.push_back(raw);
                 }
             }
@@ -91,14 +100,14 @@ impl Hand {
         while let Some(raw) = waiting.front()
             && begun.len() < most
         {
-            let Some(deliveries) = held.get(&raw.id).map(|held| held.deliveries) else {
+            let Some(&Held { deliveries, suspect, .. }) = held.get(&raw.id) else {
                 waiting.pop_front();
                 continue;
             };
             if deliveries > 1 && !begun.is_empty() {
                 break;
             }
-            begun.extend(waiting.pop_front().map(|raw| Given { raw, deliveries }));
+            begun.extend(waiting.pop_front().map(|raw| Given { raw, deliveries, suspect }));
             if deliveries > 1 {
                 break;
             }
@@ -147,25 +156,42 @@ impl Hand {
     /// Leaves `ids`, and counts.
     pub(super) fn leave(&self, ids: &[EntryId], count: impl FnOnce(&mut Summary)) {
         let mut state = self.state.lock();
-        for id in ids {
-            state.held.remove(id);
-        }
+        let left: Vec<Held> = ids.iter().filter_map(|id| state.held.remove(id)).collect();
         count(&mut state.summary);
         drop(state);
         self.left.notify_one();
+        if left.iter().any(|held| held.suspect) {
+            self.look.notify_one();
+        }
     }
 
-    /// They were given to somebody else: whoever works at them breaks off.
-    pub(super) fn lose(&self, ids: &[EntryId]) {
-        let lost: Vec<Held> = {
-            let mut state = self.state.lock();
+    /// It was parked when it had been given out so often. If it was given to us again since, it is begun again.
+    pub(super) fn park(&self, id: EntryId, deliveries: u32) {
+        let again = self.state.lock().held.get_mut(&id).filter(|held| held.deliveries != deliveries).and_then(|held| {
+            let given = Given { raw: held.anew.take()?, deliveries: held.deliveries, suspect: held.suspect };
+            Some(given)
+        });
+        self.leave(&[id], |summary| summary.failed += 1);
+        self.arrive(again.into_iter().collect());
+        self.look.notify_one();
+    }
+
+    /// They were given to somebody else since they had been given out to us so often: whoever works at them breaks off.
+    pub(super) fn lose(&self, gone: &[(EntryId, u32)]) {
+        let mut lost = Vec::new();
+        for (id, deliveries) in gone {
+            let state = self.state.lock();
             // What is done is only waiting for its acknowledgement.
-            let ids: Vec<_> = ids.iter().filter(|id| !state.done.contains(id)).collect();
-            ids.into_iter().filter_map(|id| state.held.remove(id)).collect()
-        };
-        let work = lost.iter().filter_map(|held| held.work.as_ref());
-        work.for_each(AbortHandle::abort);
-        self.leave(&[], |summary| summary.lost += lost.len() as u64);
+            let is_ours =
+                state.done.contains(id) || state.held.get(id).is_none_or(|held| held.deliveries != *deliveries);
+            let work = state.held.get(id).and_then(|held| held.work.clone());
+            if !is_ours {
+                lost.push((*id, work));
+            }
+        }
+        let ids: Vec<_> = lost.iter().map(|(id, _)| *id).collect();
+        self.leave(&ids, |summary| summary.lost += ids.len() as u64);
+        lost.into_iter().filter_map(|(_, work)| work).for_each(|work| work.abort());
     }
 
     pub(super) fn count(&self, count: impl FnOnce(&mut Summary)) {

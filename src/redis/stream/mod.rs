@@ -45,7 +45,8 @@
 //! - **Whoever dies loses nothing.** What it had is given to others [`Group::claim_after`] later; at once, if the consumer has a
 //!   [name](Group::consumer) and starts again.
 //! - **Poison dies.** What was given out [`Group::max_attempts`] times and never settled is dead, also when it killed each process that
-//!   had it; and so is what no value can be read from.
+//!   had it; and so is what no value can be read from. From its third time on a consumer takes over one at a time, so that poison does
+//!   not take along what is always given out together with it.
 //! - **What was trimmed while it was pending is dead too**, with this as its reason, and not forgotten.
 //!   [`Stream::trim`] removes nothing that a group still needs; [`StreamBuilder::cap`] does, and whatever others do by hand.
 //! - **Order** is that of the log, with a concurrency of one, until one fails.

@@ -115,7 +115,8 @@ where
             match self.read(room, &mut start).await {
                 Ok(entries) => {
                     failures = 0;
-                    self.hand.arrive(entries.into_iter().map(|raw| Given { raw, deliveries: 1 }).collect());
+                    self.hand
+                        .arrive(entries.into_iter().map(|raw| Given { raw, deliveries: 1, suspect: false }).collect());
                 }
                 Err(error) => self.bear(error, &mut failures).await,
             }
@@ -197,7 +198,7 @@ where
                 self.keep_up().await;
             }
             tokio::select! {
-                _ = timeout(wait, self.hand.parked.notified()) => {}
+                _ = timeout(wait, self.hand.look.notified()) => {}
                 () = self.hand.stopping.cancelled() => {}
             }
         }
@@ -213,6 +214,8 @@ where
     ) -> Result<(String, Option<Duration>), Error> {
         let call = self.group.script(&scripts::TAKE, &self.me).arg(millis(after)).arg(room as u64);
         let call = call.arg(self.group.settings.max_attempts).arg(from).arg(whose);
+        // One at a time: so it dies alone, and not with all that was given to others together with it.
+        let call = call.arg(u32::from(!self.hand.has_suspect()));
         let mut reply = call.run().await?.list()?.into_iter();
         let mut next = || reply.next().ok_or_else(|| Error::undecodable("Redis answered part of what was taken"));
         let from = next()?.text()?.unwrap_or_default();
@@ -221,8 +224,9 @@ where
         let mut given = Vec::new();
         while let Ok(id) = next() {
             let (id, deliveries) = (EntryId::of(id)?, u32::try_from(next()?.int()?).unwrap_or(u32::MAX));
+            let suspect = next()?.int()? == 1;
             let fields = next()?.bytes()?.map(|payload| (PAYLOAD.into(), payload));
-            given.push(Given { raw: Raw { id, fields: fields.into_iter().collect() }, deliveries });
+            given.push(Given { raw: Raw { id, fields: fields.into_iter().collect() }, deliveries, suspect });
         }
         self.hand.count(|summary| summary.dead += died);
         self.hand.arrive(given);
@@ -306,13 +310,11 @@ where
             let call = self.group.script(&scripts::FAIL, &self.me).arg(&id.to_string()).arg(deliveries);
             let told = async { call.arg(wait).arg(&failure.reason).run().await?.text() }.await;
             match told.as_ref().map(Option::as_deref) {
-                Ok(Some("parked")) => {
-                    self.hand.leave(&[id], |summary| summary.failed += 1);
-                    self.hand.parked.notify_one();
-                }
+                Ok(Some("parked")) => return self.hand.park(id, deliveries),
                 Ok(Some("dead")) => self.hand.leave(&[id], |summary| summary.dead += 1),
-                Ok(_) => self.hand.lose(&[id]),
-                Err(error) if error.code() == Some("NOGROUP") => self.hand.lose(&[id]),
+                // Unless it is ours again: then its last attempt is the one that failed.
+                Ok(_) => self.hand.lose(&[(id, deliveries)]),
+                Err(error) if error.code() == Some("NOGROUP") => self.hand.lose(&[(id, deliveries)]),
                 Err(error) => self.bear(error.clone(), &mut failures).await,
             }
         }
@@ -356,18 +358,16 @@ where
             for held in self.hand.held().chunks(MOST) {
                 let call = self.group.script(&scripts::RENEW, &self.me);
                 let call = held.iter().fold(call, |call, (id, deliveries)| call.arg(&id.to_string()).arg(*deliveries));
-                let gone = async { call.run().await?.list()?.into_iter().map(EntryId::of).collect() }.await;
-                match gone {
-                    Ok(gone) => self.lose(gone),
+                let gone =
+                    async { call.run().await?.list()?.into_iter().map(EntryId::of).collect::<Result<Vec<_>, _>>() };
+                match gone.await {
+                    Ok(gone) => {
+                        let gone: Vec<_> = held.iter().filter(|(id, _)| gone.contains(id)).copied().collect();
+                        self.hand.lose(&gone);
+                    }
                     Err(_error) => event!(error = %_error, "messages were not renewed"),
                 }
             }
-        }
-    }
-
-    fn lose(&self, gone: Vec<EntryId>) {
-        if !gone.is_empty() {
-            self.hand.lose(&gone);
         }
     }
 

@@ -1,13 +1,15 @@
 -- Takes over what nobody works at: what is to be tried again by now, and what its consumer has not renewed for a while.
--- ARGV further: ms without a renewal, how many at most, the most deliveries, where to look from, whose ('' for anybody's).
+-- ARGV further: ms without a renewal, how many at most, the most deliveries, where to look from, whose ('' for anybody's), how many
+-- suspects at most: what was given out twice, each time to one who then was not heard of any more.
 -- Reply: where to look from next, ms until the next is to be tried again (-1 for none), how many died, then of each
--- that was taken its id, its deliveries, its payload.
+-- that was taken its id, its deliveries, whether it is a suspect, its payload.
 
 local AFTER, COUNT, MOST, FROM, WHOSE = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7]
+local suspects = tonumber(ARGV[8])
 local PAGE, PAGES = 100, 10
 local reply, taken, died = { '-', -1, 0 }, 0, 0
 
-local function take(id, deliveries)
+local function take(id, deliveries, suspect)
   local found = fields(id)
   if not found or deliveries >= MOST then
     bury(id, deliveries, found and 'given out ' .. deliveries .. ' times and never settled' or 'trimmed before it was settled')
@@ -25,6 +27,7 @@ local function take(id, deliveries)
   end
   reply[#reply + 1] = id
   reply[#reply + 1] = deliveries + 1
+  reply[#reply + 1] = suspect and 1 or 0
   reply[#reply + 1] = payload
   taken = taken + 1
 end
@@ -45,7 +48,15 @@ for page = 1, PAGES do
   for _, p in ipairs(idle) do
     if taken >= COUNT then break end
     local id, whose, deliveries = p[1], p[2], p[4]
-    if whose ~= NOBODY or not redis.call('ZSCORE', RETRY, id) then take(id, deliveries) end
+    local suspect = deliveries > 1 and deliveries < MOST
+    if whose == NOBODY and redis.call('ZSCORE', RETRY, id) then
+      -- Its time has not come: it is left.
+    elseif not suspect then
+      take(id, deliveries)
+    elseif suspects > 0 then
+      suspects = suspects - 1
+      take(id, deliveries, true)
+    end
     at = '(' .. id
   end
   if #idle < PAGE and taken < COUNT then
