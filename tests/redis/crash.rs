@@ -102,7 +102,7 @@ async fn work_at_queue(redis: &Redis) {
                 Some(Err(_)) => job.nack(10 * MILLI, "poison").await,
                 None => continue,
             };
-            drop(settled);
+            drop::<Result<_, _>>(settled);
         }
     };
     join_all((0..AT_ONCE).map(|_| one())).await;
@@ -266,7 +266,7 @@ async fn every_message_of_a_stream_is_acknowledged_pending_or_dead_whoever_is_ki
         assert!(!is_poison(*value) || dead.contains(id), "{value} is dead");
     }
     stream.trim(Duration::ZERO).await.unwrap();
-    assert_eq!(stream.len().await.unwrap(), 0, "all was trimmed");
+    assert_eq!(stream.length().await.unwrap(), 0, "all was trimmed");
     report("stream", all.len(), acknowledged, dead.len(), deaths, begun.elapsed(), &effects);
 }
 
@@ -307,7 +307,7 @@ async fn every_job_of_a_queue_is_done_waiting_or_dead_whoever_is_killed() {
                     let job = Job::new(n).priority((n % 3) as u8).key(&key).delay((n % 5) as u32 * 10 * MILLI);
                     let first = queue.push(job).await.unwrap().id();
                     // What is pushed again is the same job, also when it is done by then.
-                    assert_eq!(if n % 10 == 0 { queue.push(job).await.unwrap().id() } else { first }, first);
+                    assert_eq!(if n.is_multiple_of(10) { queue.push(job).await.unwrap().id() } else { first }, first);
                     first
                 };
                 for (id, value) in join_all(chunk.iter().map(push)).await.into_iter().zip(chunk) {

@@ -67,7 +67,7 @@ async fn run<F: Future<Output = Result<(), Failure>>>(
     handler: impl Fn(Message<u64>) -> F,
     done: impl AsyncFnMut() -> Option<()>,
 ) -> Summary {
-    let stop = async { drop(eventually("the consumer is done", LIMIT, done).await) };
+    let stop = async { _ = eventually("the consumer is done", LIMIT, done).await };
     within(2 * LIMIT, group.run_until(handler, stop)).await.0.unwrap()
 }
 
@@ -107,7 +107,7 @@ async fn what_was_appended_is_read_and_given_to_each_group() {
     assert_eq!(all.iter().map(|entry| (entry.id, entry.value.id)).collect::<Vec<_>>(), [(first, 1), (second, 2)]);
     assert_eq!(orders.read(Position::After(first), 10).await.unwrap()[0].value, order(2));
     assert_eq!(orders.read(Position::Since(second.time()), 10).await.unwrap().last().unwrap().id, second);
-    assert_eq!(orders.len().await.unwrap(), 2);
+    assert_eq!(orders.length().await.unwrap(), 2);
 
     for name in ["mailer", "counter"] {
         let group = orders.group(name).unwrap();
@@ -137,7 +137,7 @@ async fn what_has_a_key_is_appended_once() {
     let first = stream.append_once("a", &1).await.unwrap();
     assert_eq!(stream.append_once("a", &2).await.unwrap(), first);
     assert_ne!(stream.append_once("b", &3).await.unwrap(), first);
-    assert_eq!(stream.len().await.unwrap(), 2);
+    assert_eq!(stream.length().await.unwrap(), 2);
     let ttl: i64 = server.ask(&["PTTL", "bartizan:stream:{numbers}:once:a"]).await.unwrap();
     assert!((3_000_000..=3_600_000).contains(&ttl), "{ttl}");
     for bad in [String::new(), "x".repeat(257)] {
@@ -148,7 +148,7 @@ async fn what_has_a_key_is_appended_once() {
         capped.append_once(&n.to_string(), &n).await.unwrap();
         capped.append(&n).await.unwrap();
     }
-    assert!((10..=210).contains(&capped.len().await.unwrap()), "a node of the tree more than the cap, at most");
+    assert!((10..=210).contains(&capped.length().await.unwrap()), "a node of the tree more than the cap, at most");
 }
 
 #[tokio::test]
@@ -362,7 +362,7 @@ async fn trimming_leaves_what_a_group_needs_and_what_is_trimmed_all_the_same_is_
     assert!(dead[0].value.is_err());
     assert_eq!(second.requeue(dead[0].id).await.unwrap(), None, "there is nothing left of it");
     assert_eq!(stream.trim(Duration::ZERO).await.unwrap(), 4);
-    assert_eq!(stream.len().await.unwrap(), 0);
+    assert_eq!(stream.length().await.unwrap(), 0);
 }
 
 #[tokio::test]
@@ -442,7 +442,7 @@ async fn batches_are_whole_until_one_fails() {
         batches.lock().push(values.clone());
         async move { if values.contains(&2) { Err(Failure::retry("two")) } else { Ok(()) } }
     };
-    let stop = async { drop(eventually("all is settled", LIMIT, async || settled(&group).await).await) };
+    let stop = async { _ = eventually("all is settled", LIMIT, async || settled(&group).await).await };
     let summary = within(2 * LIMIT, group.run_batches_until(5, handler, stop)).await.0.unwrap();
     assert_eq!((summary.acknowledged, summary.dead), (9, 1));
     let batches = batches.into_inner();
@@ -560,7 +560,7 @@ async fn whoever_leaves_at_any_await_loses_nothing() {
         seen.note(&message);
         async move {
             tokio::task::yield_now().await;
-            if message.attempt == 1 && message.value % 3 == 0 { Err(Failure::retry("third")) } else { Ok(()) }
+            if message.attempt == 1 && message.value.is_multiple_of(3) { Err(Failure::retry("third")) } else { Ok(()) }
         }
     };
     let mut appended = 0;
@@ -592,7 +592,7 @@ async fn what_cannot_be_is_an_error_that_names_the_key() {
     for error in [
         stream.append(&1).await.unwrap_err(),
         stream.append_once("a", &1).await.unwrap_err(),
-        stream.len().await.unwrap_err(),
+        stream.length().await.unwrap_err(),
         stream.trim(Duration::ZERO).await.unwrap_err(),
         stream.read(Position::Beginning, 1).await.unwrap_err(),
         stream.tail(Position::End).next().await.unwrap_err(),

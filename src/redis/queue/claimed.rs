@@ -29,7 +29,6 @@ pub struct Claimed<T> {
 
 /// What became of a job that was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum Settled {
     /// It is done, and gone.
     Done,
@@ -43,7 +42,6 @@ pub enum Settled {
 
 /// Whether a job is still ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
 pub enum Hold {
     /// For the visibility, from now on.
     Kept,

@@ -17,8 +17,8 @@
 //! loop {
 //!     let Some(job) = mails.claim_within(Duration::from_secs(60)).await? else { continue };
 //!     match job.keep_while(send(&job.value)).await {
-//!         Some(Ok(())) => drop(job.ack().await?),
-//!         Some(Err(error)) => drop(job.nack(Duration::from_secs(10), error).await?),
+//!         Some(Ok(())) => _ = job.ack().await?,
+//!         Some(Err(error)) => _ = job.nack(Duration::from_secs(10), error).await?,
 //!         None => {} // it took too long, and somebody else has it
 //!     }
 //! }

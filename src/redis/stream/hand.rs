@@ -48,6 +48,7 @@ struct State {
 struct Held {
     deliveries: u32,
     suspect: bool,
+    begun: bool,
     work: Option<AbortHandle>,
     /// It was given to us anew while we had it.
     anew: Option<Raw>,
@@ -83,7 +84,7 @@ impl Hand {
             match state.held.get_mut(&raw.id) {
                 Some(held) => (held.deliveries, held.anew) = (deliveries, Some(raw)),
                 None => {
-                    state.held.insert(raw.id, Held { deliveries, suspect, work: None, anew: None });
+                    state.held.insert(raw.id, Held { deliveries, suspect, begun: false, work: None, anew: None });
                     state.waiting.push_back(raw);
                 }
             }
@@ -100,13 +101,16 @@ impl Hand {
         while let Some(raw) = waiting.front()
             && begun.len() < most
         {
-            let Some(&Held { deliveries, suspect, .. }) = held.get(&raw.id) else {
+            // Lost since it came, and maybe given to us again since.
+            let Some(found) = held.get_mut(&raw.id).filter(|held| !held.begun) else {
                 waiting.pop_front();
                 continue;
             };
+            let (deliveries, suspect) = (found.deliveries, found.suspect);
             if deliveries > 1 && !begun.is_empty() {
                 break;
             }
+            found.begun = true;
             begun.extend(waiting.pop_front().map(|raw| Given { raw, deliveries, suspect }));
             if deliveries > 1 {
                 break;
@@ -131,7 +135,7 @@ impl Hand {
         let State { held, waiting, .. } = &mut *self.state.lock();
         for Given { raw, .. } in given {
             if let Some(held) = held.get_mut(&raw.id) {
-                held.work = None;
+                (held.begun, held.work) = (false, None);
                 waiting.push_front(raw);
             }
         }
@@ -178,17 +182,17 @@ impl Hand {
 
     /// They were given to somebody else since they had been given out to us so often: whoever works at them breaks off.
     pub(super) fn lose(&self, gone: &[(EntryId, u32)]) {
+        let state = self.state.lock();
         let mut lost = Vec::new();
         for (id, deliveries) in gone {
-            let state = self.state.lock();
             // What is done is only waiting for its acknowledgement.
-            let is_ours =
-                state.done.contains(id) || state.held.get(id).is_none_or(|held| held.deliveries != *deliveries);
-            let work = state.held.get(id).and_then(|held| held.work.clone());
-            if !is_ours {
-                lost.push((*id, work));
+            if !state.done.contains(id)
+                && let Some(held) = state.held.get(id).filter(|held| held.deliveries == *deliveries)
+            {
+                lost.push((*id, held.work.clone()));
             }
         }
+        drop(state);
         let ids: Vec<_> = lost.iter().map(|(id, _)| *id).collect();
         self.leave(&ids, |summary| summary.lost += ids.len() as u64);
         lost.into_iter().filter_map(|(_, work)| work).for_each(|work| work.abort());
@@ -205,7 +209,7 @@ impl Hand {
 
     /// What was begun and is not settled.
     pub(super) fn begun(&self) -> Vec<EntryId> {
-        self.state.lock().held.iter().filter(|(_, held)| held.work.is_some()).map(|(id, _)| *id).collect()
+        self.state.lock().held.iter().filter(|(_, held)| held.begun).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn worked(&self) {

@@ -86,7 +86,7 @@ impl<T> Stream<T> {
     /// # Errors
     ///
     /// When Redis cannot be asked, or what is there is no stream.
-    pub async fn len(&self) -> Result<u64, Error> {
+    pub async fn length(&self) -> Result<u64, Error> {
         let inner = &*self.inner;
         let length = inner.asked(inner.redis.command("XLEN").key(&inner.log).run().await)?.int()?;
         Ok(u64::try_from(length).unwrap_or(0))

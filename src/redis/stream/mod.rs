@@ -75,6 +75,7 @@
 //! +xpending +xtrim +xdel +xinfo|groups +xinfo|consumers +xgroup|create +xgroup|delconsumer +zadd +zrem +zscore +zcard +zrange
 //! +zrangebyscore`.
 
+mod calls;
 mod dead;
 mod entry;
 mod failure;

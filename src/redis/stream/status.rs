@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{group::Group, scripts};
-use crate::error::Error;
+use crate::{error::Error, redis::Reply};
 
 /// How a group stood at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl<T> Group<T> {
     /// When Redis cannot be asked, or what is there is no stream.
     pub async fn status(&self) -> Result<GroupStatus, Error> {
         let reply = self.stream.inner.asked(self.script(&scripts::STATUS, "").run().await)?;
-        let numbers = reply.list()?.iter().map(|number| number.int()).collect::<Result<Vec<_>, _>>()?;
+        let numbers = reply.list()?.iter().map(Reply::int).collect::<Result<Vec<_>, _>>()?;
         let &[entries, pending, delayed, consumers, dead, lag, oldest] = &numbers[..] else {
             return Err(Error::undecodable("Redis answered no status of a group"));
         };

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    entry::{PAYLOAD, Raw},
+    calls::Taken,
+    entry::Raw,
     failure::{Failure, Message, Then},
     group::Group,
     hand::{Given, Hand},
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     error::Error,
     observe::event,
-    redis::{Command, breaker::Backoff, name::at},
+    redis::{Reply, breaker::Backoff, name::at},
 };
 
 /// What became of the messages that a consumer was given.
@@ -125,40 +126,16 @@ where
 
     async fn read(&self, room: usize, start: &mut Option<Position>) -> Result<Vec<Raw>, Error> {
         if let Some(position) = *start {
-            self.make_group(position).await?;
+            self.group.make(position).await?;
             self.take_own().await?;
             *start = None;
         }
-        let read = |wait: Option<i64>| {
-            let command = self.command("XREADGROUP").arg("GROUP").arg(&self.group.settings.name).arg(&self.me);
-            let command = command.arg("COUNT").arg(room as u64);
-            let command = wait.map_or(command.clone(), |wait| command.arg("BLOCK").arg(wait));
-            command.arg("STREAMS").key(&self.group.stream.inner.log).arg(">")
-        };
-        let result = async {
-            // What is there already needs no connection of its own.
-            let entries = Raw::of_one_stream(read(None).run().await?)?;
-            if !entries.is_empty() {
-                return Ok(entries);
-            }
-            Raw::of_one_stream(read(Some(millis(WAIT))).run_blocking(WAIT).await?)
-        };
-        match result.await {
+        match self.group.read_new(&self.me, room, WAIT).await {
             Err(error) if error.code() == Some("NOGROUP") => {
                 *start = Some(Position::Beginning);
                 Ok(Vec::new())
             }
             result => result,
-        }
-    }
-
-    async fn make_group(&self, position: Position) -> Result<(), Error> {
-        let after = position.after().map_or("$".to_owned(), |id| id.to_string());
-        let command =
-            self.command("XGROUP").arg("CREATE").key(&self.group.stream.inner.log).arg(&self.group.settings.name);
-        match command.arg(&after).arg("MKSTREAM").run().await {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
-            _ => Ok(()),
         }
     }
 
@@ -212,22 +189,9 @@ where
         whose: &str,
         room: usize,
     ) -> Result<(String, Option<Duration>), Error> {
-        let call = self.group.script(&scripts::TAKE, &self.me).arg(millis(after)).arg(room as u64);
-        let call = call.arg(self.group.settings.max_attempts).arg(from).arg(whose);
         // One at a time: so it dies alone, and not with all that was given to others together with it.
-        let call = call.arg(u32::from(!self.hand.has_suspect()));
-        let mut reply = call.run().await?.list()?.into_iter();
-        let mut next = || reply.next().ok_or_else(|| Error::undecodable("Redis answered part of what was taken"));
-        let from = next()?.text()?.unwrap_or_default();
-        let due = u64::try_from(next()?.int()?).ok().map(Duration::from_millis);
-        let died = u64::try_from(next()?.int()?).unwrap_or(0);
-        let mut given = Vec::new();
-        while let Ok(id) = next() {
-            let (id, deliveries) = (EntryId::of(id)?, u32::try_from(next()?.int()?).unwrap_or(u32::MAX));
-            let suspect = next()?.int()? == 1;
-            let fields = next()?.bytes()?.map(|payload| (PAYLOAD.into(), payload));
-            given.push(Given { raw: Raw { id, fields: fields.into_iter().collect() }, deliveries, suspect });
-        }
+        let suspects = u32::from(!self.hand.has_suspect());
+        let Taken { from, due, died, given } = self.group.take(&self.me, from, after, whose, room, suspects).await?;
         self.hand.count(|summary| summary.dead += died);
         self.hand.arrive(given);
         Ok((from, due))
@@ -332,12 +296,9 @@ where
                 self.hand.settled.notified().await;
                 continue;
             }
-            let command = self.command("XACK").key(&self.group.stream.inner.log).arg(&self.group.settings.name);
-            let command = ids.iter().fold(command, |command, id| command.arg(&id.to_string()));
             loop {
-                match command.clone().run().await.and_then(|reply| reply.int()) {
+                match self.group.acknowledge(&ids).await {
                     Ok(settled) => {
-                        let settled = u64::try_from(settled).unwrap_or(0);
                         self.hand.leave(&ids, |summary| {
                             summary.acknowledged += settled;
                             summary.late += (ids.len() as u64).saturating_sub(settled);
@@ -377,11 +338,7 @@ where
         loop {
             let call = self.group.script(&scripts::HAND_BACK, &self.me);
             let call = begun.iter().fold(call, |call, id| call.arg(&id.to_string()));
-            let told = async {
-                let numbers =
-                    call.run().await?.list()?.iter().map(|number| number.int()).collect::<Result<Vec<_>, _>>();
-                numbers
-            };
+            let told = async { call.run().await?.list()?.iter().map(Reply::int).collect::<Result<Vec<_>, _>>() };
             match told.await.as_deref() {
                 Ok(&[given, left]) => {
                     self.hand.count(|summary| summary.handed_back += u64::try_from(given).unwrap_or(0));
@@ -402,10 +359,6 @@ where
             self.hand.give_up(at(&self.group.stream.inner.log, error));
         }
         pause(BACKOFF.pause(*failures, rand::random())).await;
-    }
-
-    fn command(&self, name: &str) -> Command<'_> {
-        self.group.redis().command(name)
     }
 }
 
