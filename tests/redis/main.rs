@@ -26,6 +26,7 @@ mod scripts;
 mod sharing;
 mod simple;
 mod stream;
+mod stream_acl;
 mod subscription;
 mod tools_acl;
 mod tracking;

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use crate::{clock::Timestamp, error::Error, redis::Reply};
+use crate::{clock::Timestamp, error::Error, redis::reply::Reply};
 
 /// What a job is called by. Jobs that were pushed later have greater ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

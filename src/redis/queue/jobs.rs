@@ -13,9 +13,11 @@ use super::{
 use crate::{
     error::Error,
     redis::{
-        Redis, Reply, Script, ScriptCall,
+        client::Redis,
         name::{at, checked},
         payload::{Format, LARGEST},
+        reply::Reply,
+        script::{Script, ScriptCall},
     },
 };
 
@@ -270,7 +272,8 @@ impl<T> QueueBuilder<T> {
         self
     }
 
-    /// How often a job is given out until it is dead, at least once. The default is 10.
+    /// How often a job is given out until it is dead, at least once. The default is 10. It counts when a process dies, for all that it had
+    /// claimed: with few attempts and processes that die often, what did no harm dies too.
     ///
     /// # Panics
     ///

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::redis::Script;
+use crate::redis::script::Script;
 
 macro_rules! script {
     ($part:literal) => {

@@ -8,7 +8,7 @@ use super::{
     jobs::{Queue, number},
     scripts,
 };
-use crate::{error::Error, redis::Reply};
+use crate::{error::Error, redis::reply::Reply};
 
 /// How many jobs there were at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::id::EntryId;
-use crate::{error::Error, redis::Reply};
+use crate::{error::Error, redis::reply::Reply};
 
 /// What stands in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,12 @@ use super::{
 };
 use crate::{
     error::Error,
-    redis::{Redis, Script, ScriptCall, breaker::Backoff, name::checked},
+    redis::{
+        breaker::Backoff,
+        client::Redis,
+        name::checked,
+        script::{Script, ScriptCall},
+    },
 };
 
 /// A group of consumers, of which each message of a [`Stream`] is given to one. Made by [`Stream::group`].

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{clock::Timestamp, error::Error, redis::Reply};
+use crate::{clock::Timestamp, error::Error, redis::reply::Reply};
 
 /// What an entry is called by: the server's milliseconds when it was appended, and a count within them. Later entries have greater ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -14,9 +14,10 @@ use super::{
 use crate::{
     error::Error,
     redis::{
-        Redis, Reply,
+        client::Redis,
         name::{at, checked},
         payload::{Format, LARGEST},
+        reply::Reply,
     },
 };
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{group::Group, scripts};
-use crate::{error::Error, redis::Reply};
+use crate::{error::Error, redis::reply::Reply};
 
 /// How a group stood at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

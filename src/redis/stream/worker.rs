@@ -24,7 +24,7 @@ use super::{
 use crate::{
     error::Error,
     observe::event,
-    redis::{Reply, breaker::Backoff, name::at},
+    redis::{breaker::Backoff, name::at, reply::Reply},
 };
 
 /// What became of the messages that a consumer was given.
