@@ -37,8 +37,10 @@ pub(super) struct Given {
 struct State {
     held: HashMap<EntryId, Held>,
     waiting: VecDeque<Raw>,
-    /// Whose effect is there; to be acknowledged.
+    /// To be acknowledged.
     done: Vec<EntryId>,
+    /// How many of what is held are done.
+    settling: usize,
     /// Nothing more comes to be done.
     worked: bool,
     fatal: Option<Error>,
@@ -49,6 +51,8 @@ struct Held {
     deliveries: u32,
     suspect: bool,
     begun: bool,
+    /// Its effect is there; it waits for its acknowledgement.
+    done: bool,
     work: Option<AbortHandle>,
     /// It was given to us anew while we had it.
     anew: Option<Raw>,
@@ -69,8 +73,12 @@ impl Hand {
         }
     }
 
+    /// What is only to be acknowledged makes room at once, so that reading does not wait for it; unless it piles up.
     pub(super) fn room(&self) -> usize {
-        self.capacity.saturating_sub(self.state.lock().held.len())
+        let state = self.state.lock();
+        let held = state.held.len();
+        let (open, all) = (held - state.settling, held / 2);
+        self.capacity.saturating_sub(open.max(all))
     }
 
     pub(super) fn has_suspect(&self) -> bool {
@@ -84,7 +92,10 @@ impl Hand {
             match state.held.get_mut(&raw.id) {
                 Some(held) => (held.deliveries, held.anew) = (deliveries, Some(raw)),
                 None => {
-                    state.held.insert(raw.id, Held { deliveries, suspect, begun: false, work: None, anew: None });
+                    state.held.insert(
+                        raw.id,
+                        Held { deliveries, suspect, begun: false, done: false, work: None, anew: None },
+                    );
                     state.waiting.push_back(raw);
                 }
             }
@@ -147,8 +158,19 @@ impl Hand {
     }
 
     pub(super) fn done(&self, given: &[Given]) {
-        self.state.lock().done.extend(given.iter().map(|given| given.raw.id));
+        let mut state = self.state.lock();
+        let State { held, done, settling, .. } = &mut *state;
+        for Given { raw, .. } in given {
+            // Also what was lost since: its effect is there.
+            done.push(raw.id);
+            if let Some(held) = held.get_mut(&raw.id).filter(|held| !held.done) {
+                held.done = true;
+                *settling += 1;
+            }
+        }
+        drop(state);
         self.settled.notify_one();
+        self.left.notify_one();
     }
 
     pub(super) fn to_acknowledge(&self, most: usize) -> Vec<EntryId> {
@@ -160,11 +182,17 @@ impl Hand {
     /// Leaves `ids`, and counts.
     pub(super) fn leave(&self, ids: &[EntryId], count: impl FnOnce(&mut Summary)) {
         let mut state = self.state.lock();
-        let left: Vec<Held> = ids.iter().filter_map(|id| state.held.remove(id)).collect();
+        let mut was_suspect = false;
+        for id in ids {
+            if let Some(held) = state.held.remove(id) {
+                state.settling -= usize::from(held.done);
+                was_suspect |= held.suspect;
+            }
+        }
         count(&mut state.summary);
         drop(state);
         self.left.notify_one();
-        if left.iter().any(|held| held.suspect) {
+        if was_suspect {
             self.look.notify_one();
         }
     }
@@ -185,10 +213,8 @@ impl Hand {
         let state = self.state.lock();
         let mut lost = Vec::new();
         for (id, deliveries) in gone {
-            // What is done is only waiting for its acknowledgement.
-            if !state.done.contains(id)
-                && let Some(held) = state.held.get(id).filter(|held| held.deliveries == *deliveries)
-            {
+            let is_lost = |held: &&Held| !held.done && held.deliveries == *deliveries;
+            if let Some(held) = state.held.get(id).filter(is_lost) {
                 lost.push((*id, held.work.clone()));
             }
         }

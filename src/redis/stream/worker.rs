@@ -104,9 +104,11 @@ where
     /// Reads what is new.
     async fn feed(&self) {
         let (mut failures, mut start) = (0, Some(self.group.settings.start));
+        // Many at once; the handlers have as many to begin meanwhile.
+        let worthwhile = (self.group.settings.prefetch / 2).max(1);
         while !self.hand.stopping.is_cancelled() {
             let room = self.hand.room().min(MOST);
-            if room == 0 {
+            if room < worthwhile.min(MOST) {
                 tokio::select! {
                     () = self.hand.left.notified() => {}
                     () = self.hand.stopping.cancelled() => {}
