@@ -317,8 +317,12 @@ async fn what_cannot_be_is_an_error_that_names_the_queue() {
         other.counts().await.unwrap_err(),
     ] {
         assert_eq!(error.code(), Some("WRONGTYPE"), "{error}");
-        assert!(error.to_string().contains("queue:{other}"), "{error}");
+        assert!(error.to_string().contains("queue:{other}:ready`: the key holds a string"), "{error}");
     }
+    // Nothing was half pushed.
+    server.tell(&["DEL", "bartizan:queue:{other}:ready"]).await;
+    assert!(other.claim().await.unwrap().is_none());
+    assert_eq!(server.ask::<u64>(&["HLEN", "bartizan:queue:{other}:jobs"]).await.unwrap(), 0);
     assert!(Queue::<u64>::new(&redis, "a}").unwrap_err().is_invalid());
     let small = Queue::<String>::builder(&redis, "small").unwrap().largest(3).build();
     let error = small.push(Job::new(&"secret".to_owned())).await.unwrap_err();

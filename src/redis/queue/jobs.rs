@@ -18,6 +18,7 @@ use crate::{
         payload::{Format, LARGEST},
         reply::Reply,
         script::{Script, ScriptCall},
+        wrong_type::named,
     },
 };
 
@@ -48,9 +49,21 @@ pub(super) struct Inner {
     dedup_for: Duration,
 }
 
-/// In the order in which the scripts have them.
-const KEYS: [&str; 12] =
-    ["ready", "delayed", "claimed", "dead", "jobs", "state", "keys", "recent", "wake", "error", "progress", "meta"];
+/// In the order in which the scripts have them, each with what is kept there.
+const KEYS: [(&str, &str); 12] = [
+    ("ready", "zset"),
+    ("delayed", "zset"),
+    ("claimed", "zset"),
+    ("dead", "zset"),
+    ("jobs", "hash"),
+    ("state", "hash"),
+    ("keys", "hash"),
+    ("recent", "zset"),
+    ("wake", "list"),
+    ("error", "hash"),
+    ("progress", "hash"),
+    ("meta", "hash"),
+];
 
 /// The longest key of a job, in bytes.
 const LONGEST_KEY: usize = 256;
@@ -308,12 +321,20 @@ impl<T> fmt::Debug for QueueBuilder<T> {
 impl Inner {
     pub(super) fn script<'a>(&'a self, script: &'a Script) -> ScriptCall<'a> {
         let call = self.redis.script(script);
-        KEYS.iter().fold(call, |call, key| call.key(format!("{}:{key}", self.name)))
+        KEYS.iter().fold(call, |call, (key, _)| call.key(format!("{}:{key}", self.name)))
     }
 
     /// What `call` answers; its failure names the queue.
     pub(super) async fn run(&self, call: ScriptCall<'_>) -> Result<Reply, Error> {
-        call.run().await.map_err(|error| at(&self.name, error))
+        match call.run().await {
+            Ok(reply) => Ok(reply),
+            Err(error) if error.code() == Some("WRONGTYPE") => {
+                let keys: Vec<_> = KEYS.iter().map(|(key, kind)| (format!("{}:{key}", self.name), *kind)).collect();
+                let keys: Vec<_> = keys.iter().map(|(key, kind)| (key.as_str(), *kind)).collect();
+                Err(at(&self.name, named(&self.redis, error, &keys).await))
+            }
+            Err(error) => Err(at(&self.name, error)),
+        }
     }
 
     pub(super) async fn bury(&self, id: JobId, attempt: u32, reason: &str) -> Result<Reply, Error> {

@@ -60,7 +60,7 @@
 //! # What it needs
 //!
 //! Redis from 6.2, or Valkey. The login may send `+eval +evalsha +time +hget +hset +hsetnx +hdel +hincrby +zadd +zrem +zscore +zcard +zrange
-//! +zrevrange +zrangebyscore +zpopmin +llen +rpush +blpop +del +pexpire`.
+//! +zrevrange +zrangebyscore +zpopmin +llen +rpush +blpop +del +pexpire`; with `+type` an error names the key that is of another type.
 
 mod claimed;
 mod job;

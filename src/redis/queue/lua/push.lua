@@ -16,9 +16,10 @@ end
 
 local id = string.format('%016.0f', redis.call('HINCRBY', META, 'last', 1))
 local s = { priority = PRIORITY, attempts = 0, forget = KEY == '' and 0 or now + REMEMBERED, key = KEY }
+-- First what may be refused, since a key of ours is something else: an id without a job is passed over.
+local due = tonumber(ARGV[6]) or now + WAIT
+if due > now then later(id, due) else ready(id, s) end
 redis.call('HSET', JOBS, id, VALUE)
 keep(id, s)
 if KEY ~= '' then redis.call('HSET', ONCE, KEY, id) end
-local due = tonumber(ARGV[6]) or now + WAIT
-if due > now then later(id, due) else ready(id, s) end
 return { id, 1 }
