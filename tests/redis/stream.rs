@@ -602,6 +602,14 @@ async fn what_cannot_be_is_an_error_that_names_the_key() {
         assert_eq!(error.code(), Some("WRONGTYPE"), "{error}");
         assert!(error.to_string().contains("stream:{numbers}:log"), "{error}");
     }
+    server.tell(&["DEL", "bartizan:stream:{numbers}:log"]).await;
+    server.tell(&["SET", "bartizan:stream:{numbers}:dead:readers", "x"]).await;
+    stream.append(&1).await.unwrap();
+    let dying = within(LIMIT, group.run_until(async |_| Err(Failure::dead("no")), pending())).await.0.unwrap_err();
+    for error in [dying, group.status().await.unwrap_err()] {
+        assert!(error.to_string().contains("dead:readers`: the key holds a string"), "{error}");
+    }
+    assert!(group.dead_letters(Position::Beginning, 1).await.unwrap_err().to_string().contains("dead:readers"));
     assert!(Stream::<u64>::new(&redis, "a{b").unwrap_err().is_invalid());
     assert!(stream.group("").unwrap_err().is_invalid());
     let small = Stream::<String>::builder(&redis, "small").unwrap().largest(3).build();

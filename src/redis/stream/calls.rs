@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use super::{
     entry::{PAYLOAD, Raw},
-    group::Group,
+    group::{Group, Settings},
     hand::Given,
     id::{EntryId, Position},
     log::millis,
     scripts,
 };
-use crate::error::Error;
+use crate::{
+    error::Error,
+    redis::{name::at, wrong_type::named},
+};
 
 /// What was taken over.
 pub(super) struct Taken {
@@ -24,6 +27,13 @@ pub(super) struct Taken {
 }
 
 impl<T> Group<T> {
+    /// `error`, with the key that it is about.
+    #[cold]
+    pub(super) async fn named(&self, error: Error) -> Error {
+        let (log, Settings { retry, dead, .. }) = (&self.stream.inner.log, &self.settings);
+        at(log, named(self.redis(), error, &[(log, "stream"), (retry, "zset"), (dead, "stream")]).await)
+    }
+
     /// Makes the group, unless it is there.
     pub(super) async fn make(&self, start: Position) -> Result<(), Error> {
         let after = start.after().map_or("$".to_owned(), |id| id.to_string());

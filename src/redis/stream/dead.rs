@@ -8,7 +8,7 @@ use super::{
     id::{EntryId, Position},
     scripts,
 };
-use crate::error::Error;
+use crate::{error::Error, redis::name::at};
 
 /// A message that is not tried again.
 #[derive(Clone, Debug)]
@@ -35,7 +35,8 @@ impl<T: DeserializeOwned> Group<T> {
     pub async fn dead_letters(&self, position: Position, count: u32) -> Result<Vec<DeadLetter<T>>, Error> {
         let Some(after) = position.after() else { return Ok(Vec::new()) };
         let command = self.redis().command("XRANGE").key(&self.settings.dead).arg(&format!("({after}")).arg("+");
-        let letters = Raw::list(self.stream.inner.asked(command.arg("COUNT").arg(count).run().await)?)?;
+        let found = command.arg("COUNT").arg(count).run().await;
+        let letters = Raw::list(found.map_err(|error| at(&self.settings.dead, error))?)?;
         letters.into_iter().map(|raw| self.letter(&raw)).collect()
     }
 
@@ -65,7 +66,10 @@ impl<T> Group<T> {
     /// Dropped, it is either done or not; called again, it is done once.
     pub async fn requeue(&self, id: EntryId) -> Result<Option<EntryId>, Error> {
         let call = self.script(&scripts::REQUEUE, "").arg(&id.to_string());
-        let reply = self.stream.inner.asked(call.run().await)?;
+        let reply = match call.run().await {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.named(error).await),
+        };
         if reply.is_nil() { Ok(None) } else { EntryId::of(reply).map(Some) }
     }
 
@@ -76,6 +80,7 @@ impl<T> Group<T> {
     /// When Redis cannot be asked.
     pub async fn discard(&self, id: EntryId) -> Result<u64, Error> {
         let command = self.redis().command("XDEL").key(&self.settings.dead).arg(&id.to_string());
-        Ok(u64::try_from(self.stream.inner.asked(command.run().await)?.int()?).unwrap_or(0))
+        let removed = command.run().await.map_err(|error| at(&self.settings.dead, error))?;
+        Ok(u64::try_from(removed.int()?).unwrap_or(0))
     }
 }

@@ -253,6 +253,10 @@ impl Hand {
         self.stopping.cancel();
     }
 
+    pub(super) fn has_given_up(&self) -> bool {
+        self.state.lock().fatal.is_some()
+    }
+
     pub(super) fn end(self) -> Result<Summary, Error> {
         let state = self.state.into_inner();
         state.fatal.map_or(Ok(state.summary), Err)

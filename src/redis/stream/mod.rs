@@ -73,7 +73,7 @@
 //!
 //! Redis from 6.2, or Valkey. The login may send `+eval +evalsha +time +exists +get +set +xadd +xlen +xrange +xrevrange +xread +xreadgroup +xack +xclaim
 //! +xpending +xtrim +xdel +xinfo|groups +xinfo|consumers +xgroup|create +xgroup|delconsumer +zadd +zrem +zscore +zcard +zrange
-//! +zrangebyscore`.
+//! +zrangebyscore`; with `+type` an error names the key that is of another type.
 
 mod calls;
 mod dead;

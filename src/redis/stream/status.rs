@@ -33,7 +33,10 @@ impl<T> Group<T> {
     ///
     /// When Redis cannot be asked, or what is there is no stream.
     pub async fn status(&self) -> Result<GroupStatus, Error> {
-        let reply = self.stream.inner.asked(self.script(&scripts::STATUS, "").run().await)?;
+        let reply = match self.script(&scripts::STATUS, "").run().await {
+            Ok(reply) => reply,
+            Err(error) => return Err(self.named(error).await),
+        };
         let numbers = reply.list()?.iter().map(Reply::int).collect::<Result<Vec<_>, _>>()?;
         let &[entries, pending, delayed, consumers, dead, lag, oldest] = &numbers[..] else {
             return Err(Error::undecodable("Redis answered no status of a group"));

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     error::Error,
     observe::event,
-    redis::{breaker::Backoff, name::at, reply::Reply},
+    redis::{breaker::Backoff, reply::Reply},
 };
 
 /// What became of the messages that a consumer was given.
@@ -281,6 +281,8 @@ where
                 // Unless it is ours again: then its last attempt is the one that failed.
                 Ok(_) => self.hand.lose(&[(id, deliveries)]),
                 Err(error) if error.code() == Some("NOGROUP") => self.hand.lose(&[(id, deliveries)]),
+                // It stays ours, and is given back.
+                Err(_) if self.hand.has_given_up() => return,
                 Err(error) => self.bear(error.clone(), &mut failures).await,
             }
         }
@@ -307,6 +309,7 @@ where
                         });
                         break;
                     }
+                    Err(_) if self.hand.has_given_up() => return,
                     Err(error) => self.bear(error, &mut failures).await,
                 }
             }
@@ -358,7 +361,7 @@ where
         *failures = failures.saturating_add(1);
         event!(error = %error, "a consumer could not ask Redis");
         if matches!(error.code(), Some("WRONGTYPE" | "NOPERM" | "ERR")) {
-            self.hand.give_up(at(&self.group.stream.inner.log, error));
+            self.hand.give_up(self.group.named(error).await);
         }
         pause(BACKOFF.pause(*failures, rand::random())).await;
     }
