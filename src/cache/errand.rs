@@ -273,11 +273,14 @@ impl<S, T, B> Errand<S, T, B> {
                 validating = true;
             }
         }
-        if asker == Asker::Nobody {
-            // The client's exchange goes on beside the refresh: what is personal in it is not so in this one.
+        let clients = PrivateMark::of(&mut parts.extensions);
+        let private = if asker == Asker::Nobody {
+            // The client's exchange goes on beside the refresh: what is personal in it need not be so in this one.
             parts.extensions.insert(PrivateMark::default());
-        }
-        let private = Private::since_now(PrivateMark::of(&mut parts.extensions));
+            Private::of_refresh(PrivateMark::of(&mut parts.extensions), clients)
+        } else {
+            Private::since_now(clients)
+        };
         let tally = Tally::new(Arc::clone(&shared), cause, asker);
         let sent = Sent {
             tally,

@@ -52,6 +52,8 @@ pub(crate) struct Draft {
 pub(crate) struct Private {
     mark: PrivateMark,
     before: u32,
+    /// That of the client who caused a refresh, which goes on beside it.
+    clients: Option<(PrivateMark, u32)>,
 }
 
 /// What came of a body so far.
@@ -65,10 +67,22 @@ struct Copy {
 
 impl Private {
     pub(crate) fn since_now(mark: PrivateMark) -> Self {
-        Self { before: mark.reading(), mark }
+        Self { before: mark.reading(), mark, clients: None }
+    }
+
+    /// Of a refresh, which has a mark of its own. It was also given what outer layers put into the client's exchange, such as a
+    /// session, which raises the client's mark whoever uses it.
+    pub(crate) fn of_refresh(own: PrivateMark, clients: PrivateMark) -> Self {
+        let before = clients.reading();
+        Self { clients: Some((clients, before)), ..Self::since_now(own) }
     }
 
     pub(crate) fn is_raised(&self) -> bool {
+        self.is_certain() || self.clients.as_ref().is_some_and(|(mark, before)| mark.reading() != *before)
+    }
+
+    /// Whether it was raised by what the response was made of, and not perhaps by what the client of a refresh went on to do.
+    pub(crate) fn is_certain(&self) -> bool {
         self.mark.reading() != self.before
     }
 }
@@ -169,7 +183,8 @@ impl Draft {
         let sets_cookie = copy.trailers.as_ref().is_some_and(|trailers| trailers.contains_key(header::SET_COOKIE));
         // Asked last: the body may have been made of something personal too.
         if self.private.is_raised() || (sets_cookie && self.set_cookie == SetCookie::Refused) {
-            return self.pass(lease, shared).await;
+            let is_certain = sets_cookie || self.private.is_certain();
+            return pass(lease, shared, self.pass_ttl.filter(|_| is_certain)).await;
         }
         // A vector grows by doubling: what is kept is to take what it is weighed as.
         let data = copy.data.into_boxed_slice();

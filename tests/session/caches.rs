@@ -4,11 +4,11 @@ use std::{
     convert::Infallible,
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
-use bartizan::{CacheLayer, Memory, Session, cache::CacheBody};
+use bartizan::{CacheLayer, Memory, Rules, Session, cache::CacheBody, clock::TestClock, expiry::Jitter};
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Full};
@@ -80,4 +80,33 @@ async fn around_the_session_layer_a_cache_shares_with_no_one_who_has_a_cookie() 
     assert_eq!(untouched, ["0", "1", "2", "0"]);
     let touched = answers(cache().layer(scene.layer.layer(handler(true))), &browsers).await;
     assert_eq!(touched, ["0", "1", "2", "3"]);
+}
+
+/// An outer session reaches a refresh in the background with the client's extensions.
+#[tokio::test]
+async fn what_a_refresh_makes_of_its_clients_session_is_not_stored() {
+    let scene = Scene::new();
+    let [nobody, ann, _] = browsers(&scene).await;
+    let (greets, clock) = (Arc::new(AtomicBool::new(false)), TestClock::new());
+    let greeting = greets.clone();
+    let handler = service_fn(move |request: Request<Full<Bytes>>| {
+        let greets = greeting.load(Ordering::SeqCst);
+        async move {
+            let session = Session::of(request.extensions()).expect("the layer is around it").clone();
+            let name = if greets { session.principal().await.unwrap() } else { None };
+            let body = name.map_or("hello".to_owned(), |name| format!("hello {}", name.as_str()));
+            Ok::<_, Infallible>(Response::new(Full::from(body)))
+        }
+    });
+    let rules = Rules::new().default_ttl(MINUTE).stale_while_revalidate(MINUTE).jitter(Jitter::NONE);
+    let cache = CacheLayer::new(Memory::with_capacity(1 << 20)).rules(rules).clock(clock.clone());
+    let handle = cache.handle();
+    let service = scene.layer.layer(cache.layer(handler));
+
+    assert_eq!(answers(service.clone(), &[nobody.clone()]).await, ["hello"]);
+    clock.advance(MINUTE + MINUTE / 2);
+    greets.store(true, Ordering::SeqCst);
+    assert_eq!(answers(service.clone(), &[ann]).await, ["hello"], "the stale page, and a refresh with her session");
+    handle.drain().await;
+    assert_eq!(answers(service, &[nobody]).await, ["hello"]);
 }
