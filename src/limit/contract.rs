@@ -82,7 +82,8 @@ pub struct Charge<'a> {
     pub ledger: &'a Ledger,
     /// Whose account is charged.
     pub identity: &'a Identity,
-    /// What the account may take. It may be another from call to call: what was taken still counts.
+    /// What the account may take. It may be another from call to call: what was taken still counts, if it is within the window
+    /// of each.
     pub quota: &'a Quota,
     /// How much is asked for.
     pub cost: u64,

@@ -10,8 +10,10 @@ pub enum Failing {
     Open,
     /// They are refused, as 503.
     Closed,
-    /// This process counts them itself, in 8 MiB of memory, and lets an equal share of each limit through, rounded down: all
-    /// together then let through no more than the limit. A limit lower than the number of processes lets nothing through.
+    /// This process counts them itself, in 8 MiB of memory for each layer, and lets an equal share of each limit through, rounded
+    /// down: while nobody reaches the limiter, all processes together let through no more than the limit for each layer. What the
+    /// limiter still lets through for others, or let through just before, comes on top: up to twice the limit in a window. A
+    /// limit lower than the number of processes lets nothing through.
     Share {
         /// How many processes share the limits; less than 1 counts as 1.
         among: u32,

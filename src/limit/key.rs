@@ -73,7 +73,8 @@ impl Key {
         Self(Kind::Address { proxies, ipv6_prefix: IPV6_PREFIX })
     }
 
-    /// The value of a field, such as an API key. An empty one is none, and so are several lines: which of them the service
+    /// The value of a field, such as the name of a client. On a Redis it is part of a key's name, so who can look there reads it: of what is
+    /// secret take a digest ([`by`](Self::by)). An empty one is none, and so are several lines: which of them the service
     /// believes is not known here, and a client must not choose.
     pub const fn header(name: HeaderName) -> Self {
         Self(Kind::Header(name))
@@ -176,8 +177,9 @@ impl Key {
                 if first.identify(request, identity) {
                     return true;
                 }
+                // One mark for each that was passed over, or the third could be taken for the second.
                 if !first.is_address() && !other.is_address() {
-                    identity.push_nobody();
+                    (0..first.alternatives()).for_each(|_| identity.push_nobody());
                 }
                 let is_found = other.identify(request, identity);
                 if !is_found {
@@ -194,6 +196,14 @@ impl Key {
             Kind::Computed(_) => true,
             Kind::And(keys) | Kind::Or(keys) => keys.iter().any(Self::reads_parts),
             _ => false,
+        }
+    }
+
+    /// How many keys it tries, one in place of the other.
+    fn alternatives(&self) -> usize {
+        match &self.0 {
+            Kind::Or(either) => either.iter().map(Self::alternatives).sum(),
+            _ => 1,
         }
     }
 

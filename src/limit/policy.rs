@@ -87,7 +87,8 @@ impl Policy {
     }
 
     /// The quota that `quota` says for a request, by its plan, or by a configuration that may change: what was taken before still
-    /// counts. Requests for which it says `None` are not limited.
+    /// counts, as long as the window is the same. With another window what is older than that is forgotten, so quotas of different windows
+    /// want policies of different names. Requests for which it says `None` are not limited.
     ///
     /// # Panics
     ///

@@ -73,7 +73,9 @@ impl<'a> Refusal<'a> {
 
     /// The same, of this request.
     pub(super) fn to(self, request: &Head<'_>) -> Self {
-        let grpc = request.headers.get(header::CONTENT_TYPE).and_then(|media| grpc(media.as_bytes()));
+        // gRPC is always a `POST`; whatever else calls itself so could have its refusal, a 200, stored by a cache.
+        let media = request.headers.get(header::CONTENT_TYPE).filter(|_| *request.method == Method::POST);
+        let grpc = media.and_then(|media| grpc(media.as_bytes()));
         let asked = match grpc {
             Some(media) => Asked::Grpc(media),
             None if *request.method == Method::HEAD => Asked::Head,
@@ -159,6 +161,7 @@ impl<'a> Refusal<'a> {
         };
         let mut headers = HeaderMap::with_capacity(ROOM);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(GRPC_STATUS, HeaderValue::from_static(status));
         headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
         let pushback = match self.retry_after {

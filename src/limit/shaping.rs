@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::contract::{Charge, Limiter, Verdict};
+use super::{
+    contract::{Charge, Limiter, Verdict},
+    service::ask,
+};
 use crate::{error::Error, quota::Retry};
 
 /// Lets a request that would be refused wait until it is allowed: in order among those of the same identities, for a bounded time,
@@ -54,8 +57,11 @@ struct Place<'a> {
 
 impl Shaping {
     /// Waits of up to `longest`, of up to 16 requests with the same identities and 1 024 in all.
+    ///
+    /// Over a day counts as that.
     pub const fn up_to(longest: Duration) -> Self {
-        Self { longest, each: 16, all: 1_024 }
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self { longest: if longest.as_secs() < DAY.as_secs() { longest } else { DAY }, each: 16, all: 1_024 }
     }
 
     /// How many requests with the same identities may wait. With 0 none does.
@@ -94,18 +100,20 @@ impl Queues {
         let denied = if self.has_queue(&lane) {
             limiter.peek(charges).await?
         } else {
-            let verdict = limiter.take(charges).await?;
-            match verdict.retry() {
-                None => return Ok(Ok(verdict)),
-                Some(Retry::After(wait)) if wait <= self.shaping.longest => verdict,
-                Some(_) => return Ok(Err(verdict)),
+            let verdict = ask(limiter, charges).await?;
+            if verdict.retry().is_none() {
+                return Ok(Ok(verdict));
             }
+            verdict
         };
+        if denied.retry() > Some(Retry::After(self.shaping.longest)) {
+            return Ok(Err(denied));
+        }
         let until = Instant::now() + self.shaping.longest;
         let Some(place) = self.line_up(lane) else { return Ok(Err(denied)) };
         let Ok(_turn) = timeout_at(until, place.turn.lock()).await else { return Ok(Err(denied)) };
         loop {
-            let verdict = limiter.take(charges).await?;
+            let verdict = ask(limiter, charges).await?;
             match verdict.retry() {
                 None => return Ok(Ok(verdict)),
                 Some(Retry::After(wait)) if Instant::now() + wait <= until => sleep(wait).await,

@@ -122,10 +122,11 @@ impl Quota {
         self.name.as_deref()
     }
 
-    /// The part of one among `many`, rounded down.
+    /// The part of one among `many`, rounded down; but who may take something may take one at once.
     #[cfg_attr(not(feature = "limit"), expect(dead_code, reason = "only a layer shares"))]
     pub(crate) fn share(&self, many: u64) -> Self {
-        let (limit, burst) = (self.limit / many, self.burst.map(|burst| burst / many));
+        let limit = self.limit / many;
+        let burst = self.burst.map(|burst| (burst / many).max(u64::from(limit > 0 && burst > 0)));
         Self { limit, burst, ..self.clone() }
     }
 

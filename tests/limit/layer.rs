@@ -262,7 +262,12 @@ async fn grpc_is_refused_in_its_own_words() {
     site.ask(call()).await;
     let refused = site.ask(call()).await;
     assert_eq!((refused.status, refused.field("grpc-status").as_str()), (StatusCode::OK, "8"));
+    assert_eq!(refused.field("cache-control"), "no-store");
     assert!(refused.body.is_empty());
+
+    // A refusal that is a 200 would be stored by a cache that knows nothing of gRPC.
+    let forged = site.ask(call().method(Method::GET)).await;
+    assert_eq!((forged.status, forged.has("grpc-status")), (StatusCode::TOO_MANY_REQUESTS, false));
 }
 
 #[tokio::test]

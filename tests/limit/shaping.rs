@@ -92,6 +92,13 @@ async fn only_so_many_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_would_wait_for_ever_waits_for_a_day_at_most() {
+    let site = shaped(Quota::per_minute(1), Shaping::up_to(Duration::MAX));
+    assert!(site.get("192.0.2.1").await.is_ok());
+    assert!(site.get("192.0.2.1").await.is_ok(), "after a minute");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_leaves_gives_up_the_place() {
     let site = shaped(Quota::per_second(1), Shaping::up_to(Duration::from_secs(60)).each(1));
     assert!(site.get("192.0.2.1").await.is_ok());

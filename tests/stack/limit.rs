@@ -2,7 +2,11 @@
 
 use std::net::SocketAddr;
 
-use axum::{Router, body::Body, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    routing::{get, post},
+};
 use bartizan::{
     RateLimitLayer,
     limit::{Key, Policy},
@@ -57,8 +61,8 @@ async fn axum_tells_who_is_connected() {
 #[tokio::test]
 async fn a_refused_call_of_grpc_is_one_frame_of_http2() {
     let limit = RateLimitLayer::new(Policy::new(Quota::per_minute(1)).by(Key::everyone()));
-    let address = serve(Router::new().route("/", get(async || "hello")).layer(limit)).await;
-    let call = || Request::get("/").header("content-type", "application/grpc+proto").header("te", "trailers");
+    let address = serve(Router::new().route("/", post(async || "hello")).layer(limit)).await;
+    let call = || Request::post("/").header("content-type", "application/grpc+proto").header("te", "trailers");
     fetch(address, true, call()).await;
     let refused = fetch(address, true, call()).await;
     assert_eq!((refused.version(), refused.status()), (http::Version::HTTP_2, StatusCode::OK));

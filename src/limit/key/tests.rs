@@ -139,3 +139,18 @@ fn a_key_is_shown_by_what_it_asks() {
     assert!(shown.starts_with("And(Or(Header(\"x-api-key\"), Address"), "{shown}");
     assert!(shown.ends_with("Computed(..))"), "{shown}");
 }
+
+#[test]
+fn of_three_in_place_of_each_other_none_is_taken_for_another() {
+    let names = ["x-a", "x-b", "x-c"];
+    let [a, b, c] = names.map(|name| Key::header(HeaderName::from_static(name)));
+    let chains = [a.clone().or(b.clone()).or(c.clone()), a.or(b.or(c))];
+    for chain in chains {
+        let found = names.map(|name| {
+            let mut parts = request("/");
+            parts.headers.insert(name, HeaderValue::from_static("ada"));
+            chain.identity(&parts).unwrap()
+        });
+        assert!(found[0] != found[1] && found[1] != found[2] && found[0] != found[2], "{chain:?}");
+    }
+}

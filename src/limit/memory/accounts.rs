@@ -157,8 +157,10 @@ impl Accounts {
         shared.map_or_else(|| charge.ledger.algorithm().counter(), |shared| shared.counter.clone())
     }
 
-    fn share(&mut self, ledger: u64, over: Timestamp, counter: Counter) {
+    /// What is shared is copied for each who comes new, and beside what is counted: it is kept small.
+    fn share(&mut self, ledger: u64, over: Timestamp, mut counter: Counter) {
         self.times_shared += 1;
+        counter.shrink();
         match self.shared.iter_mut().find(|shared| shared.ledger == ledger) {
             Some(shared) => (shared.over, shared.counter) = (shared.over.max(over), counter),
             None => self.shared.push(Shared { ledger, over, counter }),

@@ -23,7 +23,7 @@ mod accounts;
 /// Counts in the memory of this process, up to a number of bytes.
 ///
 /// What was taken is kept for as long as it counts, and nothing else is dropped to make room. When all of the memory is in use by
-/// accounts that still count, identities that come new share one account for each ledger and 1 MiB or so of the memory, until there is
+/// accounts that still count, identities that come new share one account for each ledger and 256 KiB of the memory, until there is
 /// room: a flood of identities makes the limit tighter for newcomers, and never wider for anybody. An account that is known keeps its
 /// own, in the last resort with coarser times, which holds what it took for longer.
 ///
@@ -119,14 +119,15 @@ impl MemoryLimiter {
 
     #[inline]
     fn take_one(&self, charge: &Charge<'_>) -> Decision {
-        let now = self.now();
         let (mut accounts, place) = self.lock(charge.ledger, charge.identity);
+        // Read under the lock, or who had to wait for it would have taken before.
+        let now = self.now();
         accounts.take(&place, charge, now).into()
     }
 
     fn take_all(&self, charges: &[Charge<'_>]) -> Verdict {
-        let now = self.now();
         let mut locked = Locked::new(&self.inner, charges);
+        let now = self.now();
         let open = locked.peek(charges, now);
         if !open.is_allowed() {
             return open;
