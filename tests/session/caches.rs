@@ -103,7 +103,7 @@ async fn what_a_refresh_makes_of_its_clients_session_is_not_stored() {
     let handle = cache.handle();
     let service = scene.layer.layer(cache.layer(handler));
 
-    assert_eq!(answers(service.clone(), &[nobody.clone()]).await, ["hello"]);
+    assert_eq!(answers(service.clone(), std::slice::from_ref(&nobody)).await, ["hello"]);
     clock.advance(MINUTE + MINUTE / 2);
     greets.store(true, Ordering::SeqCst);
     assert_eq!(answers(service.clone(), &[ann]).await, ["hello"], "the stale page, and a refresh with her session");
