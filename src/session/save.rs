@@ -76,7 +76,8 @@ pub(super) async fn save(session: Session) -> Saved {
 async fn save_view(core: &Core, view: &mut View) -> Result<Option<Told>, Error> {
     let is_changed = !view.changes.is_touch() || view.rights.is_some();
     match (&view.standing, &view.base) {
-        // Nothing could be changed.
+        // What was changed before this request learnt of it.
+        (Standing::Superseded, _) if is_changed || view.renew => Err(superseded()),
         (Standing::Superseded, _) => Ok(None),
         (Standing::Cut(error), _) if is_changed => Err(error.clone()),
         (Standing::Cut(_), _) => Ok(None),

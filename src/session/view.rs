@@ -180,7 +180,8 @@ impl View {
         Some(Expected { name: name.into(), value: fields.values.get(name).cloned() })
     }
 
-    /// The store has `value` by now, and with `stamped` also this head.
+    /// The store has `value` by now, and with `stamped` it was this request that wrote it. An answer that came late tells the head of
+    /// other rights: that is not for this request.
     pub(super) fn learn(&mut self, name: &str, value: Option<Bytes>, stamped: Option<Stamped>) {
         let Some(base) = &mut self.base else { return };
         let record = Arc::make_mut(&mut base.loaded.record);
@@ -189,8 +190,12 @@ impl View {
             None => record.fields.values.remove(name),
         };
         if let Some(Stamped { head, now }) = stamped {
-            (record.head, base.loaded.now) = (head, now);
             self.changes.values.remove(name);
+            if head.generation == record.head.generation {
+                (record.head, base.loaded.now) = (head, now);
+            } else {
+                self.standing = Standing::Superseded;
+            }
         }
     }
 
@@ -304,6 +309,21 @@ mod tests {
         let now = Timestamp::from_secs(1_700_000_000);
         let record = Record { fields, ..new.begin(now) };
         Base { token, loaded: Loaded { record: Arc::new(record), now } }
+    }
+
+    #[test]
+    fn a_head_of_other_rights_is_not_learnt() {
+        let mut view = View::of(base(Fields::default()));
+        let before = view.head().unwrap().clone();
+        let now = Timestamp::from_secs(1_700_000_001);
+        let renewed = Head { renewed: now, ..before.clone() };
+        view.learn("a", Some(bytes(1)), Some(Stamped { head: renewed.clone(), now }));
+        assert!(matches!(view.standing, Standing::Owner) && view.head() == Some(&renewed));
+        let head = Head { generation: before.generation.next(), principal: Principal::new("eve").ok(), ..before };
+        view.write("a", Some(bytes(2)));
+        view.learn("a", Some(bytes(2)), Some(Stamped { head, now }));
+        assert!(matches!(view.standing, Standing::Superseded) && view.head() == Some(&renewed));
+        assert!(view.principal().is_none() && view.changes.is_touch(), "it was written, and nobody logged in");
     }
 
     proptest! {
