@@ -229,21 +229,20 @@ impl Session {
     /// Also when `name` is empty or has more than 255 bytes ([`is_invalid`](Error::is_invalid)).
     pub async fn set_principal(&self, name: impl AsRef<str> + Send) -> Result<(), Error> {
         let principal = Principal::new(name)?;
-        self.change_rights(Some(principal), false).await
+        self.change_rights(|_| Some(principal), false).await
     }
 
     /// Nobody is logged in from now on. Otherwise as [`set_principal`](Self::set_principal). To log out, [`destroy`](Self::destroy)
     /// the session.
     pub async fn remove_principal(&self) -> Result<(), Error> {
-        self.change_rights(None, false).await
+        self.change_rights(|_| None, false).await
     }
 
     /// Lets the session live as long as the layer says of [remembered](super::SessionLayer::remembered) ones, and the client keep
     /// it when it is closed. With [`set_principal`](Self::set_principal), before or after it; alone, it is a change of rights
     /// itself.
     pub async fn remember(&self) -> Result<(), Error> {
-        let principal = self.0.view().await?.principal().cloned();
-        self.change_rights(principal, true).await
+        self.change_rights(|view| view.principal().cloned(), true).await
     }
 
     /// Gives the client another secret. The one so far is good for [the overlap](super::SessionLayer::overlap), so that requests
@@ -313,8 +312,14 @@ impl Session {
         Ok((view.principal().cloned(), view.base.as_ref().map(|base| base.token.record_id())))
     }
 
-    async fn change_rights(&self, principal: Option<Principal>, remember: bool) -> Result<(), Error> {
+    /// Who is to be logged in is told by what is seen in the same step: clones may be at it, too.
+    async fn change_rights(
+        &self,
+        principal: impl FnOnce(&View) -> Option<Principal>,
+        remember: bool,
+    ) -> Result<(), Error> {
         let mut view = self.0.view().await?;
+        let principal = principal(&view);
         self.0.may_write(&view)?;
         self.0.may_ask(&view)?;
         let plan = &self.0.shared.plan;

@@ -158,6 +158,25 @@ async fn a_login_after_a_renewal_of_the_same_moment_goes_through() -> Result<(),
 }
 
 #[tokio::test]
+async fn a_login_and_its_remembrance_may_be_asked_for_at_once() -> Result<(), Error> {
+    let (scene, mut browser) = (Scene::new(), Browser::default());
+    scene.on(&mut browser, async |session| session.insert("cart", &7).await).await?;
+    scene.store.slow(true);
+    let visit = scene
+        .visit(&mut browser, async |session| {
+            let other = session.clone();
+            let (remembered, logged_in) = tokio::join!(session.remember(), other.set_principal("ann"));
+            remembered.and(logged_in)
+        })
+        .await;
+    visit.made.unwrap()?;
+    assert!(set_cookie(visit.response.headers()).unwrap().contains("Max-Age"));
+    let seen = scene.on(&mut browser, async |session| session.principal().await).await?;
+    assert_eq!(seen.expect("she is logged in").as_str(), "ann");
+    Ok(())
+}
+
+#[tokio::test]
 async fn devices_are_listed_and_ended_by_who_is_logged_in_alone() -> Result<(), Error> {
     let scene = Scene::with(|layer| {
         layer.client_by(|parts| {

@@ -46,6 +46,7 @@ pub(crate) struct Watched {
     pub(crate) memory: MemorySessions,
     calls: Arc<AtomicU64>,
     is_down: Arc<AtomicBool>,
+    is_slow: Arc<AtomicBool>,
 }
 
 /// Holds the session cookie, as a browser does.
@@ -80,7 +81,7 @@ impl Scene {
     pub(crate) fn over(memory: MemorySessions, set: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
         let clock = TestClock::new();
         let memory = memory.clock(clock.clone());
-        let store = Watched { memory, calls: Arc::default(), is_down: Arc::default() };
+        let store = Watched { memory, calls: Arc::default(), is_down: Arc::default(), is_slow: Arc::default() };
         let layer = set(SessionLayer::new(store.clone()));
         Self { clock, store, layer }
     }
@@ -207,6 +208,18 @@ impl Watched {
         self.is_down.store(is_down, Ordering::SeqCst);
     }
 
+    /// Each answer is waited for, once all is done.
+    pub(crate) fn slow(&self, is_slow: bool) {
+        self.is_slow.store(is_slow, Ordering::SeqCst);
+    }
+
+    async fn answer<T>(&self, answer: T) -> T {
+        if self.is_slow.load(Ordering::SeqCst) {
+            tokio::task::yield_now().await;
+        }
+        answer
+    }
+
     fn call(&self) -> Result<&MemorySessions, Error> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         if self.is_down.load(Ordering::SeqCst) {
@@ -226,7 +239,7 @@ impl SessionStore for Watched {
     }
 
     async fn load(&self, id: &RecordId) -> Result<Option<Loaded>, Error> {
-        self.call()?.load(id).await
+        self.answer(self.call()?.load(id).await).await
     }
 
     async fn apply(&self, id: &RecordId, generation: Generation, changes: Changes) -> Result<Applied, Error> {
