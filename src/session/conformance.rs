@@ -22,7 +22,7 @@ use bytes::Bytes;
 
 use super::{
     changes::{Addition, Changes, Expected, Members, Rotation},
-    contract::{Applied, Creation, Loaded, NewRecord, SessionStore, Stamped},
+    contract::{Applied, Condition, Creation, Destroyed, Loaded, NewRecord, SessionStore, Stamped},
     record::{Client, Fields, Generation, Lifetime, Principal, Shows},
     token::{RecordId, SecretDigest},
 };
@@ -46,6 +46,7 @@ pub async fn run_with<S: SessionStore>(
     what_is_expected_and_not_so_changes_nothing(&fresh().await, unit).await;
     of_many_who_expect_the_same_one_has_its_way(&fresh().await, unit).await;
     what_was_destroyed_stays_destroyed(&fresh().await, unit).await;
+    what_is_otherwise_than_it_was_to_be_goes_on(&fresh().await, unit).await;
     what_is_too_large_changes_nothing(&fresh().await, unit).await;
     a_renewal_is_made_once(&fresh().await, unit).await;
     other_rights_refuse_what_began_before(&fresh().await, unit).await;
@@ -164,6 +165,26 @@ async fn what_was_destroyed_stays_destroyed<S: SessionStore>(store: &S, unit: Du
         assert!(load(store, 1).await.is_none(), "not even in part");
     }
     assert!(listed(store, "ann").await.is_empty(), "nobody is logged in to it");
+}
+
+async fn what_is_otherwise_than_it_was_to_be_goes_on<S: SessionStore>(store: &S, unit: Duration) {
+    create(store, 1, unit).await;
+    create(store, 2, unit).await;
+    let end = async |n, condition| store.destroy_if(&id(n), condition).await.expect("the store can be told");
+    let of = |name| Condition::Principal(principal(name));
+    let generation = |number| Condition::Generation(Generation::from_number(number));
+    assert_eq!(end(1, of("ann")).await, Destroyed::Superseded, "nobody is logged in");
+    apply(store, 1, 0, rights(2, Some("ann"), unit)).await;
+    for condition in [generation(0), generation(2), of("eve"), of("an"), of("anna")] {
+        assert_eq!(end(1, condition).await, Destroyed::Superseded, "it is another's by now");
+    }
+    assert_eq!(listed(store, "ann").await, [1], "and goes on");
+    assert_eq!(end(1, of("ann")).await, Destroyed::Done, "she may end it");
+    assert_eq!(end(2, generation(0)).await, Destroyed::Done, "and so may who saw it as it is");
+    for (n, condition) in [(1, of("ann")), (1, generation(0)), (2, generation(0)), (3, of("ann"))] {
+        assert_eq!(end(n, condition).await, Destroyed::Gone, "it is not there");
+    }
+    assert!(load(store, 1).await.is_none() && load(store, 2).await.is_none(), "what ended has ended");
 }
 
 async fn what_is_too_large_changes_nothing<S: SessionStore>(store: &S, unit: Duration) {

@@ -64,6 +64,13 @@ pub trait SessionStore: Clone + Send + Sync + 'static {
     /// Ends a session, also where the store has no more room. `false` if it was not there.
     fn destroy(&self, id: &RecordId) -> impl Future<Output = Result<bool, Error>> + Send;
 
+    /// The same, as long as `condition` holds, in one step. Otherwise nothing is changed.
+    fn destroy_if(
+        &self,
+        id: &RecordId,
+        condition: Condition,
+    ) -> impl Future<Output = Result<Destroyed, Error>> + Send;
+
     /// The sessions of a principal, in any order. All whose [`create`](Self::create) or [`apply`](Self::apply) with this
     /// principal has returned, and that have not ended; none of another principal.
     fn list(&self, principal: &Principal) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send;
@@ -120,6 +127,26 @@ pub enum Applied {
     TooLarge,
 }
 
+/// What is to be so of a session that is there, for it to be ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Its rights have not changed since they were of this generation.
+    Generation(Generation),
+    /// This is who is logged in.
+    Principal(Principal),
+}
+
+/// What [`SessionStore::destroy_if`] answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destroyed {
+    /// It was there, and has ended.
+    Done,
+    /// It was not there.
+    Gone,
+    /// It is there, and otherwise than it was to be.
+    Superseded,
+}
+
 /// A head, and the store's time when it was so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamped {
@@ -145,6 +172,18 @@ pub struct Listed {
     pub id: RecordId,
     /// What is known of it.
     pub head: Head,
+}
+
+// === impl Condition ===
+
+impl Condition {
+    /// Whether it holds of a session with this head.
+    pub fn holds(&self, head: &Head) -> bool {
+        match self {
+            Self::Generation(generation) => head.generation == *generation,
+            Self::Principal(principal) => head.principal.as_ref() == Some(principal),
+        }
+    }
 }
 
 // === impl NewRecord ===

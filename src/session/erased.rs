@@ -4,7 +4,7 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use super::{
     changes::Changes,
-    contract::{Applied, Creation, Listed, Loaded, NewRecord, SessionStore},
+    contract::{Applied, Condition, Creation, Destroyed, Listed, Loaded, NewRecord, SessionStore},
     record::{Generation, Principal},
     token::RecordId,
 };
@@ -31,6 +31,7 @@ trait DynSessions: Send + Sync {
     fn load<'a>(&'a self, id: &'a RecordId) -> Answer<'a, Option<Loaded>>;
     fn apply<'a>(&'a self, id: &'a RecordId, generation: Generation, changes: Changes) -> Answer<'a, Applied>;
     fn destroy<'a>(&'a self, id: &'a RecordId) -> Answer<'a, bool>;
+    fn destroy_if<'a>(&'a self, id: &'a RecordId, condition: Condition) -> Answer<'a, Destroyed>;
     fn list<'a>(&'a self, principal: &'a Principal) -> Answer<'a, Vec<Listed>>;
     fn destroy_all<'a>(&'a self, principal: &'a Principal, except: Option<RecordId>) -> Answer<'a, usize>;
 }
@@ -65,6 +66,10 @@ impl SessionStore for BoxSessions {
 
     async fn destroy(&self, id: &RecordId) -> Result<bool, Error> {
         self.0.destroy(id).await
+    }
+
+    async fn destroy_if(&self, id: &RecordId, condition: Condition) -> Result<Destroyed, Error> {
+        self.0.destroy_if(id, condition).await
     }
 
     async fn list(&self, principal: &Principal) -> Result<Vec<Listed>, Error> {
@@ -103,6 +108,10 @@ impl<S: SessionStore> DynSessions for Erased<S> {
 
     fn destroy<'a>(&'a self, id: &'a RecordId) -> Answer<'a, bool> {
         Box::pin(self.0.destroy(id))
+    }
+
+    fn destroy_if<'a>(&'a self, id: &'a RecordId, condition: Condition) -> Answer<'a, Destroyed> {
+        Box::pin(self.0.destroy_if(id, condition))
     }
 
     fn list<'a>(&'a self, principal: &'a Principal) -> Answer<'a, Vec<Listed>> {

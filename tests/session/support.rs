@@ -19,7 +19,7 @@ use bartizan::{
     session::{
         Principal, RecordId, SessionStore,
         changes::Changes,
-        contract::{Applied, Creation, Listed, Loaded, NewRecord},
+        contract::{Applied, Condition, Creation, Destroyed, Listed, Loaded, NewRecord},
         record::Generation,
     },
 };
@@ -248,6 +248,10 @@ impl SessionStore for Watched {
 
     async fn destroy(&self, id: &RecordId) -> Result<bool, Error> {
         self.call()?.destroy(id).await
+    }
+
+    async fn destroy_if(&self, id: &RecordId, condition: Condition) -> Result<Destroyed, Error> {
+        self.answer(self.call()?.destroy_if(id, condition).await).await
     }
 
     async fn list(&self, principal: &Principal) -> Result<Vec<Listed>, Error> {

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     session::{
         changes::{Changes, Rotation},
-        contract::{Applied, Creation, Listed, Loaded, NewRecord, SessionStore, Stamped},
+        contract::{Applied, Condition, Creation, Destroyed, Listed, Loaded, NewRecord, SessionStore, Stamped},
         record::{Fields, Generation, Principal, Record},
         token::RecordId,
     },
@@ -197,15 +197,14 @@ impl MemorySessions {
         Some(Loaded { record, now })
     }
 
-    fn destroy_now(&self, id: &RecordId, of: Option<&Principal>) -> bool {
+    fn destroy_now(&self, id: &RecordId, condition: Option<&Condition>) -> Destroyed {
         let mut shard = self.0.shard(id).lock();
-        match self.0.find(&mut shard, id, self.0.now()) {
-            Some((record, _)) if of.is_none() || of == record.head.principal.as_ref() => {
-                self.0.remove(&mut shard, id);
-                true
-            }
-            _ => false,
+        let Some((record, _)) = self.0.find(&mut shard, id, self.0.now()) else { return Destroyed::Gone };
+        if condition.is_some_and(|condition| !condition.holds(&record.head)) {
+            return Destroyed::Superseded;
         }
+        self.0.remove(&mut shard, id);
+        Destroyed::Done
     }
 
     /// `attempt`, and again after whatever expired was reclaimed.
@@ -242,7 +241,11 @@ impl SessionStore for MemorySessions {
     }
 
     async fn destroy(&self, id: &RecordId) -> Result<bool, Error> {
-        Ok(self.destroy_now(id, None))
+        Ok(self.destroy_now(id, None) == Destroyed::Done)
+    }
+
+    async fn destroy_if(&self, id: &RecordId, condition: Condition) -> Result<Destroyed, Error> {
+        Ok(self.destroy_now(id, Some(&condition)))
     }
 
     async fn list(&self, principal: &Principal) -> Result<Vec<Listed>, Error> {
@@ -255,7 +258,8 @@ impl SessionStore for MemorySessions {
     async fn destroy_all(&self, principal: &Principal, except: Option<RecordId>) -> Result<usize, Error> {
         let ids = self.0.index.lock().of(principal);
         let others = ids.into_iter().filter(|id| Some(*id) != except);
-        Ok(others.filter(|id| self.destroy_now(id, Some(principal))).count())
+        let condition = Condition::Principal(principal.clone());
+        Ok(others.filter(|id| self.destroy_now(id, Some(&condition)) == Destroyed::Done).count())
     }
 }
 

@@ -91,7 +91,7 @@ impl<'a> Index<'a> {
         let others: Vec<_> = entries.into_iter().filter(|(id, _)| Some(*id) != except).collect();
         let (mut ended, mut useless, mut failure) = (0, Vec::new(), None);
         for some in others.chunks(AT_ONCE) {
-            let calls = some.iter().map(|(id, _)| self.store.script(&DESTROY, id).arg(self.principal.as_str()));
+            let calls = some.iter().map(|(id, _)| self.store.script(&DESTROY, id).arg(self.principal.as_str()).arg(""));
             let answers = calls.fold(self.store.redis.pipeline(), Pipeline::add_script).run();
             for ((_, of_id), answer) in some.iter().zip(answers.await) {
                 match answer.and_then(|reply| reply.int()) {

@@ -16,7 +16,7 @@ use crate::{
     redis::{Redis, Reply, Script, ScriptCall},
     session::{
         changes::{Changes, Rotation},
-        contract::{Applied, Creation, Listed, Loaded, NewRecord, SessionStore, Stamped},
+        contract::{Applied, Condition, Creation, Destroyed, Listed, Loaded, NewRecord, SessionStore, Stamped},
         record::{Generation, Head, Principal},
         token::RecordId,
     },
@@ -173,7 +173,21 @@ impl SessionStore for RedisSessions {
     }
 
     async fn destroy(&self, id: &RecordId) -> Result<bool, Error> {
-        Ok(self.inner.run(self.inner.script(&DESTROY, id).arg("")).await?.int()? == 1)
+        Ok(self.inner.run(self.inner.script(&DESTROY, id).arg("").arg("")).await?.int()? == 1)
+    }
+
+    async fn destroy_if(&self, id: &RecordId, condition: Condition) -> Result<Destroyed, Error> {
+        let call = self.inner.script(&DESTROY, id);
+        let call = match &condition {
+            Condition::Generation(generation) => call.arg("").arg(generation.number().min(wire::MOST)),
+            Condition::Principal(principal) => call.arg(principal.as_str()).arg(""),
+        };
+        match self.inner.run(call).await?.int()? {
+            0 => Ok(Destroyed::Gone),
+            1 => Ok(Destroyed::Done),
+            2 => Ok(Destroyed::Superseded),
+            _ => Err(wire::nonsense()),
+        }
     }
 
     async fn list(&self, principal: &Principal) -> Result<Vec<Listed>, Error> {
