@@ -10,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
 
 use super::{
-    contract::SessionStore as _,
+    contract::{Condition, Destroyed, SessionStore as _},
     layer::{OnOutage, Shared},
     record::{Client, Shows},
     transport::Presented,
@@ -120,7 +120,29 @@ impl Core {
         if view.is_none() {
             *view = Some(self.load().await?);
         }
+        if let Some(view) = view.as_mut().filter(|view| view.is_ending) {
+            self.end(view).await?;
+        }
         Ok(MutexGuard::map(view, |view| view.get_or_insert_with(|| View::empty(Standing::Owner))))
+    }
+
+    /// Ends the session that `view` is of, unless the rights in it changed since. Dropped meanwhile, it may have ended: who uses the view
+    /// next makes sure of it.
+    pub(super) async fn end(&self, view: &mut View) -> Result<(), Error> {
+        if let Some(base) = &view.base {
+            let (id, generation) = (base.token.record_id(), base.loaded.record.head.generation);
+            view.is_ending = true;
+            let answer = self.shared.store.destroy_if(&id, Condition::Generation(generation)).await;
+            view.is_ending = false;
+            if answer? == Destroyed::Superseded {
+                view.standing = Standing::Superseded;
+                return Err(superseded());
+            }
+            self.shared.counts.destroyed.raise();
+            view.destroyed = true;
+        }
+        *view = View { destroyed: view.destroyed, ..View::empty(Standing::Owner) };
+        Ok(())
     }
 
     async fn load(&self) -> Result<View, Error> {

@@ -58,8 +58,9 @@ pub(super) async fn save(session: Session) -> Saved {
     let core = session.core();
     let mut view = core.seal().await;
     let Some(view) = view.as_mut() else { return Saved { told: None, destroyed: false, unsaved: None } };
+    let answer = save_view(core, view).await;
     let destroyed = view.destroyed;
-    let told = match save_view(core, view).await {
+    let told = match answer {
         Ok(told) => Ok(told.or(destroyed.then_some(Told::Removed))),
         Err(error) => Err((error, destroyed.then_some(Told::Removed))),
     };
@@ -74,6 +75,9 @@ pub(super) async fn save(session: Session) -> Saved {
 }
 
 async fn save_view(core: &Core, view: &mut View) -> Result<Option<Told>, Error> {
+    if view.is_ending {
+        core.end(view).await?;
+    }
     let is_changed = !view.changes.is_touch() || view.rights.is_some();
     match (&view.standing, &view.base) {
         // What was changed before this request learnt of it.

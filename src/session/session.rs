@@ -7,11 +7,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     changes::Changes,
-    contract::{Applied, SessionStore as _},
+    contract::{Applied, Condition, Destroyed, SessionStore as _},
     core::{Core, check, superseded},
     record::{Client, Head, Principal},
     token::RecordId,
-    view::{Rights, Standing, View},
+    view::{Rights, View},
 };
 use crate::{clock::Timestamp, error::Error};
 
@@ -254,23 +254,18 @@ impl Session {
     /// Ends the session, at once and for good, whatever becomes of the request. The response has the client forget its token.
     /// What the handler writes afterwards begins another session.
     ///
+    /// Dropped while the store is told, it may have ended: the next method that is called makes sure of it, or the layer, once the
+    /// handler has answered.
+    ///
     /// # Errors
     ///
-    /// Where the store could not be told, the session goes on.
+    /// Where the store could not be told, or somebody logged in or out since this request saw the session (`SUPERSEDED`), the
+    /// session goes on.
     pub async fn destroy(&self) -> Result<(), Error> {
         let mut view = self.0.view().await?;
         self.0.may_write(&view)?;
         self.0.may_ask(&view)?;
-        let had_one = match &view.base {
-            Some(base) => {
-                self.0.shared.store.destroy(&base.token.record_id()).await?;
-                self.0.shared.counts.destroyed.raise();
-                true
-            }
-            None => view.destroyed,
-        };
-        *view = View { destroyed: had_one, ..View::empty(Standing::Owner) };
-        Ok(())
+        self.0.end(&mut view).await
     }
 
     /// What is known of the session; `None` while it is not in the store.
@@ -285,12 +280,15 @@ impl Session {
         self.0.shared.devices(&principal, current).await
     }
 
-    /// Ends one of the sessions of who is logged in, at once; `false` if it is none of theirs.
+    /// Ends one of the sessions of who is logged in, at once; `false` if it is none of theirs. That of this request is ended as
+    /// [`destroy`](Self::destroy) does it.
     pub async fn destroy_device(&self, id: &RecordId) -> Result<bool, Error> {
-        if !self.devices().await?.iter().any(|device| device.id == *id) {
-            return Ok(false);
+        let (principal, current) = self.who().await?;
+        let Some(principal) = principal else { return Ok(false) };
+        if current == Some(*id) {
+            return self.destroy().await.map(|()| true);
         }
-        self.0.shared.store.destroy(id).await
+        Ok(self.0.shared.store.destroy_if(id, Condition::Principal(principal)).await? == Destroyed::Done)
     }
 
     /// Ends the other sessions of who is logged in, at once; tells how many ended.

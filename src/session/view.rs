@@ -24,6 +24,8 @@ pub(super) struct View {
     pub(super) renew: bool,
     /// Whether a session was destroyed, so that the client is to forget its token.
     pub(super) destroyed: bool,
+    /// Whether the store was asked to destroy it, and nobody waited for the answer.
+    pub(super) is_ending: bool,
     pub(super) standing: Standing,
 }
 
@@ -54,7 +56,8 @@ pub(super) enum Standing {
 impl View {
     /// An empty session.
     pub(super) fn empty(standing: Standing) -> Self {
-        Self { base: None, changes: Changes::default(), rights: None, renew: false, destroyed: false, standing }
+        let changes = Changes::default();
+        Self { base: None, changes, rights: None, renew: false, destroyed: false, is_ending: false, standing }
     }
 
     pub(super) fn of(base: Base) -> Self {

@@ -124,6 +124,80 @@ async fn what_was_begun_before_a_login_is_answered_409_if_it_meant_to_change_som
 }
 
 #[tokio::test]
+async fn what_was_begun_before_a_login_does_not_end_the_session() -> Result<(), Error> {
+    let (scene, mut browser) = (Scene::new(), Browser::default());
+    scene.on(&mut browser, async |session| session.insert("cart", &7).await).await?;
+    let old = browser.clone();
+    let ends = |writes: bool| {
+        scene.begin(&old, async move |session| {
+            if writes {
+                session.insert("cart", &8).await?;
+            }
+            let ended = session.destroy().await;
+            assert!(ended.is_err_and(|error| error.code() == Some("SUPERSEDED")));
+            let written = session.insert("cart", &9).await;
+            assert!(written.is_err_and(|error| error.code() == Some("SUPERSEDED")), "it knows by now");
+            Ok(())
+        })
+    };
+    let (ends, ends_and_writes) = (ends(false), ends(true));
+    scene.on(&mut browser, async |session| session.set_principal("ann").await).await?;
+    for (underway, status) in [(ends, StatusCode::OK), (ends_and_writes, StatusCode::CONFLICT)] {
+        let response = underway.end();
+        assert_eq!((response.status(), set_cookie(response.headers())), (status, None));
+    }
+    let seen = scene.on(&mut browser, async |session| session.get::<i32>("cart").await).await?;
+    assert_eq!(seen, Some(7), "it goes on as it was");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_end_that_nobody_waited_for_is_made_sure_of() -> Result<(), Error> {
+    for goes_on in [false, true] {
+        let (scene, mut browser) = (Scene::new(), Browser::default());
+        scene.on(&mut browser, async |session| session.set_principal("ann").await).await?;
+        let id = scene.id(&browser);
+        scene.store.slow(true);
+        let visit = scene
+            .visit(&mut browser, async |session| {
+                session.principal().await?;
+                tokio::select! {
+                    biased;
+                    _ = session.destroy() => panic!("it waits for the answer"),
+                    () = std::future::ready(()) => {}
+                }
+                if goes_on {
+                    assert_eq!(session.principal().await?, None, "nobody is logged in any more");
+                    session.insert("a", &1).await?;
+                }
+                Ok::<_, Error>(())
+            })
+            .await;
+        visit.made.unwrap()?;
+        assert!(!scene.is_there(&id).await);
+        let line = set_cookie(visit.response.headers()).expect("the browser is told");
+        assert_eq!(line.contains("Max-Age=0"), !goes_on, "what is written afterwards is another session");
+        assert!(!goes_on || scene.id(&browser) != id);
+        assert_eq!(scene.layer.handle().counters().destroyed, 1);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_ends_the_device_in_hand_is_told_to_forget_its_cookie() -> Result<(), Error> {
+    let (scene, mut browser) = (Scene::new(), Browser::default());
+    scene.on(&mut browser, async |session| session.set_principal("ann").await).await?;
+    let id = scene.id(&browser);
+    let ended = scene.on(&mut browser, async |session| {
+        let ended = session.destroy_device(&id).await?;
+        Ok::<_, Error>(ended && session.principal().await?.is_none())
+    });
+    assert!(ended.await?);
+    assert_eq!((browser, scene.is_there(&id).await), (Browser::default(), false));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_login_in_a_session_that_ended_meanwhile_is_not_taken_for_done() -> Result<(), Error> {
     let (scene, mut browser) = (Scene::new(), Browser::default());
     scene.on(&mut browser, async |session| session.insert("a", &1).await).await?;
