@@ -17,7 +17,7 @@ use crate::{
         IDLE, SOON, add, apply, check_keys, connect, create, done, fields, id, key, listed, member, new, of, principal,
         renewal, rights, set, unset,
     },
-    redis_servers::{Link, Proxy, Server},
+    redis_servers::{Cluster, Link, Proxy, Server},
 };
 
 async fn scene() -> (Server, RedisSessions) {
@@ -132,6 +132,24 @@ async fn a_full_server_refuses_what_grows_and_ends_what_is_to_end() {
     assert_eq!(listed(&store, "ann").await, [2, 3, 4, 5]);
     assert_eq!(store.destroy_all(&principal("ann"), Some(id(3))).await.unwrap(), 3, "one or all");
     assert_eq!(listed(&store, "ann").await, [3]);
+}
+
+#[tokio::test]
+async fn nor_does_a_full_cluster_refuse_what_does_not_grow() {
+    let cluster = Cluster::start().await;
+    let handle = cluster.handle(Duration::from_secs(5)).deadline(Duration::from_secs(5));
+    let store = RedisSessions::new(handle.connect().await.unwrap());
+    create(&store, new(1)).await;
+    done(&store, 1, Changes { counters: add("n", 1).counters, ..set("a", b"12345") }).await;
+    for node in &cluster.nodes {
+        node.tell(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    }
+    for changes in [add("n", 1), set("a", b"54321"), unset("a")] {
+        done(&store, 1, changes).await;
+    }
+    assert_eq!(fields(&store, 1).await.counters["n"], 2);
+    let grown = store.apply(&id(1), Default::default(), set("b", b"1")).await;
+    assert!(grown.is_err_and(|error| error.code() == Some("OOM")));
 }
 
 #[tokio::test]

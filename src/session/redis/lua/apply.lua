@@ -8,6 +8,7 @@ if not head then return { why } end
 
 -- In a Cluster a call may arrive twice: what was done lately is known by its token. Tokens are in the order of their times.
 local token, tokens = ARGV[2], head.tokens
+local rest = head.length - #tokens
 if token ~= '' and find(tokens, token, 1, true) then return { DONE, now, text(head) } end
 local from = math.max(1, #tokens - 249 * TOKEN + 1)
 while from < #tokens and unpack('<I6', tokens, from + 8) + 10000 <= now do from = from + TOKEN end
@@ -103,7 +104,8 @@ if kind == 'r' then
 end
 
 local after = text(head)
-if weight > before or #after > head.length then
+-- Tokens are no growth: they are few, and soon forgotten.
+if weight > before or #after - #tokens > rest then
   local written = redis.pcall('HSET', key, 'h', after)
   -- A full server says no to the first write, or to none.
   if type(written) == 'table' then return written end
