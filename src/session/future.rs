@@ -98,7 +98,7 @@ fn dress<B: Default>(mut response: Response<B>, saved: Saved, session: &Session)
     let shared = &session.core().shared;
     if let Some(unsaved) = saved.unsaved {
         let status = unsaved.status();
-        if shared.plan.on_outage == OnOutage::Refuse || !status.is_server_error() {
+        if shared.plan.on_outage == OnOutage::Refuse || saved.refused || !status.is_server_error() {
             response = Response::new(B::default());
             *response.status_mut() = status;
         }

@@ -60,7 +60,8 @@ pub enum OnOutage {
     #[default]
     Refuse,
     /// Reading finds an empty session in which nobody is logged in, what is written is lost, and the response is the handler's,
-    /// with an [`Unsaved`](super::Unsaved) in its extensions. Nobody can log in or out meanwhile.
+    /// with an [`Unsaved`](super::Unsaved) in its extensions. Nobody can log in or out meanwhile: where that was to be saved, the
+    /// response is a 503 all the same.
     Proceed,
 }
 

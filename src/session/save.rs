@@ -24,6 +24,8 @@ pub(super) struct Saved {
     pub(super) told: Option<Told>,
     pub(super) destroyed: bool,
     pub(super) unsaved: Option<Unsaved>,
+    /// Whether the handler's answer is given out in no case: it tells of a login, or the end of one, that was not saved.
+    pub(super) refused: bool,
 }
 
 /// How often an id that is taken is drawn anew. Once is never needed.
@@ -57,7 +59,10 @@ pub(super) fn status_of(error: &Error) -> StatusCode {
 pub(super) async fn save(session: Session) -> Saved {
     let core = session.core();
     let mut view = core.seal().await;
-    let Some(view) = view.as_mut() else { return Saved { told: None, destroyed: false, unsaved: None } };
+    let Some(view) = view.as_mut() else {
+        return Saved { told: None, destroyed: false, unsaved: None, refused: false };
+    };
+    let is_crucial = view.rights.is_some() || view.is_ending;
     let answer = save_view(core, view).await;
     let destroyed = view.destroyed;
     let told = match answer {
@@ -65,11 +70,11 @@ pub(super) async fn save(session: Session) -> Saved {
         Err(error) => Err((error, destroyed.then_some(Told::Removed))),
     };
     match told {
-        Ok(told) => Saved { told, destroyed, unsaved: None },
+        Ok(told) => Saved { told, destroyed, unsaved: None, refused: false },
         Err((error, told)) => {
             core.shared.counts.unsaved.raise();
             event!(%error, "session not saved");
-            Saved { told, destroyed, unsaved: Some(Unsaved(error)) }
+            Saved { told, destroyed, unsaved: Some(Unsaved(error)), refused: is_crucial }
         }
     }
 }

@@ -71,6 +71,28 @@ async fn a_layer_that_proceeds_shows_an_empty_session_and_lets_nobody_log_in() -
 }
 
 #[tokio::test]
+async fn a_layer_that_proceeds_answers_no_login_that_was_not_saved() -> Result<(), Error> {
+    let scene = Scene::with(|layer| layer.on_outage(OnOutage::Proceed));
+    for (logs_in, status) in [(false, StatusCode::OK), (true, StatusCode::SERVICE_UNAVAILABLE)] {
+        let visit = scene
+            .visit(&mut Browser::default(), async |session| {
+                session.insert("a", &1).await?;
+                if logs_in {
+                    session.set_principal("ann").await?;
+                }
+                scene.store.down(true);
+                Ok::<_, Error>(())
+            })
+            .await;
+        scene.store.down(false);
+        visit.made.unwrap()?;
+        assert_eq!(visit.response.status(), status);
+        assert!(visit.response.extensions().get::<Unsaved>().is_some(), "what was lost is said");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_session_that_could_not_be_destroyed_goes_on_and_the_handler_knows() -> Result<(), Error> {
     let (scene, mut browser) = (Scene::new(), Browser::default());
     scene.on(&mut browser, async |session| session.set_principal("ann").await).await?;
