@@ -43,6 +43,9 @@ pin_project! {
 }
 
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// They go before `Cache-Control` (RFC 9213, 2.2; Edge Architecture 1.0, 2), and a handler may have set them for its page.
+const TARGETED: [HeaderName; 2] =
+    [HeaderName::from_static("cdn-cache-control"), HeaderName::from_static("surrogate-control")];
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 const CLEARED: HeaderValue = HeaderValue::from_static("\"cache\", \"storage\"");
 
@@ -108,6 +111,9 @@ fn dress<B: Default>(mut response: Response<B>, saved: Saved, session: &Session)
     if let Some(told) = &saved.told {
         shared.transport.tell(told, headers);
         headers.insert(CACHE_CONTROL, NO_STORE);
+        for name in TARGETED {
+            headers.remove(name);
+        }
     } else if let Entry::Vacant(unsaid) = headers.entry(CACHE_CONTROL) {
         unsaid.insert(NO_STORE);
     }

@@ -96,8 +96,10 @@
 //! It goes no further than the layer: the cookie is taken out of the request, so no handler can pass it on, and a cache within
 //! the layer sees a request without it. Layers stand side by side, then, and not one within another.
 //!
-//! A response that sets or removes the cookie has `Cache-Control: no-store`; one of a request that used its session has it unless
-//! the handler says otherwise, and no cache of this crate shares it ([`private`](crate::private)).
+//! A response that sets or removes the cookie has `Cache-Control: no-store`, and neither `CDN-Cache-Control` nor
+//! `Surrogate-Control`; one of a request that used its session has it unless the handler says otherwise, and no cache of this crate
+//! shares it ([`private`](crate::private)). Caches of others know the fields alone: what the handler of such a request calls
+//! `public`, or sets for a CDN, they share, whoever is logged in.
 //!
 //! # The parts
 //!

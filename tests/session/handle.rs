@@ -7,8 +7,11 @@ use std::{
 };
 
 use bartizan::{Error, Session};
-use http::header;
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body_util::Full;
 use serde::{Deserialize, Serialize};
+use tower::{Layer, ServiceExt, service_fn};
 
 use crate::support::{Browser, Scene, set_cookie};
 
@@ -247,6 +250,27 @@ async fn a_response_that_sets_the_cookie_is_never_stored() -> Result<(), Error> 
     let removal = scene.visit(&mut browser, async |session| session.destroy().await).await;
     assert_eq!(removal.response.headers()[header::CACHE_CONTROL], "no-store");
     assert_eq!(browser, Browser::default(), "the browser has none any more");
+    Ok(())
+}
+
+#[tokio::test]
+async fn nor_does_a_field_for_cdns_alone_have_it_stored() -> Result<(), Error> {
+    let scene = Scene::new();
+    for sets_cookie in [false, true] {
+        let inner = service_fn(async |request: Request<Full<Bytes>>| {
+            let session = Session::of(request.extensions()).expect("the layer is around it").clone();
+            if sets_cookie {
+                session.insert("a", &1).await?;
+            }
+            let response =
+                Response::builder().header("cdn-cache-control", "max-age=60").header("surrogate-control", "max-age=60");
+            Ok::<_, Error>(response.body(Full::<Bytes>::default()).unwrap())
+        });
+        let response = scene.layer.layer(inner).oneshot(Browser::default().request()).await?;
+        for name in ["cdn-cache-control", "surrogate-control"] {
+            assert_eq!(response.headers().contains_key(name), !sets_cookie, "{name}");
+        }
+    }
     Ok(())
 }
 
