@@ -61,15 +61,13 @@ pub trait SessionStore: Clone + Send + Sync + 'static {
         changes: Changes,
     ) -> impl Future<Output = Result<Applied, Error>> + Send;
 
-    /// Ends a session, also where the store has no more room. `false` if it was not there.
+    /// Ends a session, also where the store has no more room. `false` if it was not there, and, where a connection sends again
+    /// what may have arrived, perhaps also if it was this call that ended it.
     fn destroy(&self, id: &RecordId) -> impl Future<Output = Result<bool, Error>> + Send;
 
-    /// The same, as long as `condition` holds, in one step. Otherwise nothing is changed.
-    fn destroy_if(
-        &self,
-        id: &RecordId,
-        condition: Condition,
-    ) -> impl Future<Output = Result<Destroyed, Error>> + Send;
+    /// The same, as long as `condition` holds, in one step. Otherwise nothing is changed. [`Gone`](Destroyed::Gone) says no more
+    /// than `false` does there.
+    fn destroy_if(&self, id: &RecordId, condition: Condition) -> impl Future<Output = Result<Destroyed, Error>> + Send;
 
     /// The sessions of a principal, in any order. All whose [`create`](Self::create) or [`apply`](Self::apply) with this
     /// principal has returned, and that have not ended; none of another principal.

@@ -12,6 +12,15 @@ use http::{
 /// The default is `__Host-id=..; Path=/; Secure; HttpOnly; SameSite=Lax`: browsers take it from this host over TLS alone (on
 /// `localhost` without), send it nowhere else, and show it to no script. It lasts until the browser is closed, or for
 /// [remembered](super::Session::remember) sessions until their absolute deadline.
+///
+/// Where a request comes with several cookies of this name that differ, none is believed, since all but one are another's: the
+/// request has no session. Two things lead to that:
+///
+/// - A browser tells cookies apart by name, domain, path and partition. Who changes [`domain`](Self::domain), [`path`](Self::path) or
+///   [`partitioned`](Self::partitioned) of a cookie that is in use gives it another [`name`](Self::name), too: otherwise browsers
+///   send the old one beside the new one, for as long as they keep it.
+/// - Without the prefix `__Host-`, another host of the same site can set one for this host. Who has both has no session until one
+///   of them is removed; who has no other uses the session that it names.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SessionCookie {
@@ -65,8 +74,8 @@ impl SessionCookie {
         self.named()
     }
 
-    /// Shared with all hosts below `domain`, any of which may then overwrite it: the prefix is `__Secure-`. Default: this host
-    /// alone.
+    /// Shared with all hosts below `domain`, any of which may then overwrite it, or set another [beside it](Self): the prefix is
+    /// `__Secure-`. Default: this host alone.
     ///
     /// # Panics
     ///

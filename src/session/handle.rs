@@ -68,7 +68,8 @@ impl SessionHandle {
         self.shared.store.destroy_all(&Principal::new(principal)?, None).await
     }
 
-    /// Ends a session; `false` if it had ended.
+    /// Ends a session. `false` if it had ended; on a Redis Cluster whose connection broke meanwhile also if this has just ended it.
+    /// In both cases it is no more.
     ///
     /// # Errors
     ///

@@ -84,7 +84,7 @@
 //! | [`increment`](Session::increment), [`add_member`](Session::add_member) | both count |
 //! | [`clear`](Session::clear) | removes what is there when it is saved |
 //! | one changes, the other [destroys](Session::destroy) | it is as if the change came first: the session is gone |
-//! | one changes, in the other somebody [logs in](Session::set_principal) | what began before the login sees an empty session, changes nothing, and is answered 409 if it meant to |
+//! | one changes, in the other somebody [logs in](Session::set_principal) | what began before the login sees an empty session, changes nothing, ends nothing, and is answered 409 if it meant to change something |
 //! | two renew | one does; the secret so far is good for [the overlap](SessionLayer::overlap) |
 //!
 //! # What the client holds

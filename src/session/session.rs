@@ -31,7 +31,7 @@ use crate::{clock::Timestamp, error::Error};
 /// | [`is_unavailable`](Error::is_unavailable) | the store could not be asked |
 /// | [`is_undecodable`](Error::is_undecodable) | a value is not of the type that was asked for |
 /// | [`is_invalid`](Error::is_invalid) | a name that is empty or has more than 255 bytes, a value that cannot be written, a change after the head of the response left |
-/// | [`is_refused`](Error::is_refused), code `SUPERSEDED` | a change in a request that came with a secret from before a change of rights, and sees an empty session |
+/// | [`is_refused`](Error::is_refused), code `SUPERSEDED` | a change in a request that came with a secret from before a change of rights, and sees an empty session, or that has learnt since that they changed |
 /// | [`is_refused`](Error::is_refused), code `TOO_LARGE` | the fields would take more than the store allows |
 /// | [`is_refused`](Error::is_refused), another code | the store has no room |
 ///
@@ -280,7 +280,8 @@ impl Session {
         self.0.shared.devices(&principal, current).await
     }
 
-    /// Ends one of the sessions of who is logged in, at once; `false` if it is none of theirs. That of this request is ended as
+    /// Ends one of the sessions of who is logged in, at once. `false` if it is none of theirs, or had ended; on a Redis Cluster
+    /// whose connection broke meanwhile also if this has just ended it. That of this request is ended as
     /// [`destroy`](Self::destroy) does it.
     pub async fn destroy_device(&self, id: &RecordId) -> Result<bool, Error> {
         let (principal, current) = self.who().await?;

@@ -48,7 +48,7 @@
 //! | what happens | what a session gets |
 //! |---|---|
 //! | it hangs, or is gone | an error; what becomes of the request is for the [layer](crate::session::OnOutage) to say. A change that was under way may have been made |
-//! | it is full (`OOM`, with `noeviction`) | loads, ends, and changes that take no more room than there was work. What would grow is [refused](crate::Error::is_refused) with the code `OOM` |
+//! | it is full (`OOM`, with `noeviction`) | loads, ends, and changes that take no more room than there was work. What would grow is [refused](crate::Error::is_refused) with the code `OOM`; logins and renewals grow the head |
 //! | it was emptied, or evicted a record | the session is gone, and is not resurrected by who still had it in hand |
 //! | what lies under a key is no record | there is no such session, and [a counter](RedisSessionsUsage::spoilt) rises. It is left where it is: it may be of a newer version |
 //! | a replica was promoted | what the primary had acknowledged and not passed on is lost: a change, a session, or the end of one |

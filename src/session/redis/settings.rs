@@ -67,7 +67,8 @@ impl RedisSessionsBuilder {
     }
 
     /// How many sessions a principal may have, from 1 to 100 000. The default is 1000. One more is [refused](crate::Error::is_refused) with
-    /// the code `TOO_MANY`; those that ended count for ten minutes more.
+    /// the code `TOO_MANY`, and ends none for it; those that ended count for ten minutes more. It bounds what an account costs, and is no
+    /// rule for how many devices it may have: that is for the application, with [`devices`](crate::Session::devices).
     ///
     /// # Panics
     ///
