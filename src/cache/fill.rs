@@ -81,8 +81,12 @@ impl Private {
         self.is_certain() || self.clients.as_ref().is_some_and(|(mark, before)| mark.reading() != *before)
     }
 
-    /// Whether it was raised by what the response was made of, and not perhaps by what the client of a refresh went on to do.
-    pub(crate) fn is_certain(&self) -> bool {
+    /// Whether it may have been raised by what the client of a refresh went on to do, and not by what the response was made of.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.is_raised() && !self.is_certain()
+    }
+
+    fn is_certain(&self) -> bool {
         self.mark.reading() != self.before
     }
 }
@@ -183,7 +187,7 @@ impl Draft {
         let sets_cookie = copy.trailers.as_ref().is_some_and(|trailers| trailers.contains_key(header::SET_COOKIE));
         // Asked last: the body may have been made of something personal too.
         if self.private.is_raised() || (sets_cookie && self.set_cookie == SetCookie::Refused) {
-            let is_certain = sets_cookie || self.private.is_certain();
+            let is_certain = sets_cookie || !self.private.is_doubtful();
             return pass(lease, shared, self.pass_ttl.filter(|_| is_certain)).await;
         }
         // A vector grows by doubling: what is kept is to take what it is weighed as.

@@ -181,8 +181,8 @@ impl<T: Store<Stored>> Sent<T> {
         let now = self.shared.plan.clock.now();
         let page = self.stale.as_ref().and_then(|kept| kept.as_page());
         let may_be_needed = page.is_some_and(|page| page.schedule.may_serve_on_error(now));
-        let is_doubtful = self.private.is_raised() && !self.private.is_certain();
-        (!is_doubtful && !may_be_needed && !self.is_one_of_many()).then_some(self.rules.settings().pass_ttl)
+        (!self.private.is_doubtful() && !may_be_needed && !self.is_one_of_many())
+            .then_some(self.rules.settings().pass_ttl)
     }
 
     /// Whether the request is personal, and there is a page that still serves others.

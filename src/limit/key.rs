@@ -109,7 +109,8 @@ impl Key {
         Self(Kind::Computed(Arc::new(identity)))
     }
 
-    /// Both: who differs in one of them is another. Where one finds nothing, nothing is found.
+    /// Both: who differs in one of them is another, as long as each [computed](Self::by) identity has a fixed number of parts. Where one
+    /// finds nothing, nothing is found.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self(Kind::And(Box::new([self, other])))

@@ -189,7 +189,9 @@ impl<L: Limiter> Shared<L> {
         // What is tried out holds up nobody.
         match self.queues.as_ref().filter(|_| !self.plan.shadow) {
             Some(queues) => queues.take(&self.limiter, charges).await,
-            None => ask(&self.limiter, charges).await.map(Ok),
+            None if self.waits => ask(&self.limiter, charges).await.map(Ok),
+            // What it knows without waiting was asked before.
+            None => self.limiter.take(charges).await.map(Ok),
         }
     }
 

@@ -42,7 +42,8 @@
 //!
 //! Is not counted, and writes nothing. It is remembered in this process until it may be allowed, or for one second, so that a flood
 //! costs next to no round trips. Another process's refund, reset or higher limit is therefore seen up to one second late by who was
-//! denied.
+//! denied. What is told from memory is what was told before, aged: a request of another cost may have to wait for longer than it says, and of
+//! accounts that were not asked then, nothing is known to be taken.
 //!
 //! # When Redis fails
 //!
